@@ -1,0 +1,213 @@
+"""The compiled backend: lays a network out for the kernels and calls them. The one module that imports fastnn.kernels."""
+
+import time
+
+import numpy as np
+
+from .. import optimizers
+from ..kernels import kernel_folder
+from ..kernels.infer import infer_rows
+from ..kernels.layout import IDENTITY, RELU, aligned_zeros, make_layout, pack_parameters, unpack_parameters
+from ..kernels.threads import Team
+from ..kernels.threads import available_threads as available_threads
+from ..kernels.threads import get_num_threads as get_num_threads
+from ..kernels.threads import set_num_threads as set_num_threads
+from ..kernels.train import train_steps
+from ..kernels.update import (
+    ADAM,
+    DECAY,
+    DECAY_SQUARED,
+    EPSILON,
+    GAIN,
+    GAIN_SQUARED,
+    GRADIENT,
+    MOMENTUM,
+    NESTEROV,
+    RATE,
+    SCALE,
+    SETTINGS,
+    SGD,
+)
+
+_ACTIVATIONS = {"identity": IDENTITY, "relu": RELU}
+
+# A chunk lasts about this long, so that Ctrl-C, callbacks and progress are served in time.
+_CHUNK_SECONDS = 0.03
+
+# Below this much work a step gains nothing from another thread: its five barriers cost 0.5 to 1 us.
+_OPERATIONS_PER_THREAD = 200_000
+
+# Rows that a forward pass takes through all layers at once: their activations stay in the second-level cache.
+_INFERENCE_ROWS = 96
+
+
+def needs_compiling():
+    """True if the first training in this process will have to compile the kernels, which takes seconds."""
+    if train_steps.signatures:
+        return False
+    try:
+        return not any(kernel_folder().glob(f"{train_steps.__name__}-*"))
+    except OSError:
+        return True
+
+
+def _layout(net, rows):
+    hidden = len(net.sizes) - 2
+    return make_layout(net.sizes, [_ACTIVATIONS[net.activation]] * hidden + [IDENTITY], net.dtype, rows)
+
+
+def _kernel_view(X):
+    """X as an aligned, writeable array on the same memory: a read-only one would be another type, compiled anew.
+
+    The kernels never write to it.
+    """
+    X = np.require(X, requirements=["C", "A"])
+    if X.flags.writeable:
+        return X
+    interface = dict(X.__array_interface__)
+    interface["data"] = (interface["data"][0], False)
+
+    class Holder:
+        __array_interface__ = interface
+        owner = X
+
+    return np.asarray(Holder())
+
+
+def _optimizer_code(optimizer):
+    if isinstance(optimizer, optimizers.Adam):
+        return ADAM
+    if optimizer.momentum == 0:
+        return SGD
+    return NESTEROV if optimizer.nesterov else MOMENTUM
+
+
+def _settings(optimizer, learning_rates, first_step, dtype):
+    """One row a step of what the update needs; see kernels/update.py."""
+    settings = np.zeros((learning_rates.size, SETTINGS))
+    settings[:, RATE] = learning_rates
+    if isinstance(optimizer, optimizers.Adam):
+        t = np.arange(first_step + 1, first_step + 1 + learning_rates.size)
+        settings[:, RATE] /= 1 - optimizer.beta1**t
+        settings[:, DECAY], settings[:, GAIN] = optimizer.beta1, 1 - optimizer.beta1
+        settings[:, DECAY_SQUARED], settings[:, GAIN_SQUARED] = optimizer.beta2, 1 - optimizer.beta2
+        settings[:, SCALE] = 1 / np.sqrt(1 - optimizer.beta2**t)
+        settings[:, EPSILON] = optimizer.epsilon
+    elif optimizer is not None:
+        settings[:, DECAY] = optimizer.momentum
+    return settings.astype(dtype)
+
+
+class JitBackend:
+    """One training run on the compiled kernels; see backends.Backend for the protocol."""
+
+    def __init__(self, net, optimizer, X, y, batch_size, threads):
+        self._net, self._optimizer = net, optimizer
+        self._X, self._y = _kernel_view(X), y
+        self._batch = min(batch_size, X.shape[0])
+        self._layout = layout = _layout(net, self._batch)
+        self._code = GRADIENT if optimizer is None else _optimizer_code(optimizer)
+        work = 6 * self._batch * sum(a * b for a, b in zip(net.sizes, net.sizes[1:], strict=False))
+        self._team = Team(max(1, min(get_num_threads(threads), work // _OPERATIONS_PER_THREAD)))
+        self.steps_per_chunk = 1
+        dtype = net.dtype
+        self._parameters = aligned_zeros(layout.parameters, dtype)
+        # Moments that the optimiser does not have are empty: slices of them are, too, and are never written.
+        self._first = aligned_zeros(layout.parameters if self._code != SGD else 0, dtype)
+        self._second = aligned_zeros(layout.parameters if self._code == ADAM else 0, dtype)
+        self._outputs = aligned_zeros(layout.activations, dtype)
+        self._gradients = aligned_zeros(layout.outputs, dtype)
+        self._scratches = aligned_zeros(self._team.threads * layout.scratch, dtype).reshape(self._team.threads, -1)
+        self._row_losses = np.zeros(self._batch)
+        self._row_correct = np.zeros(self._batch, dtype=np.int64)
+        self.push()
+
+    def push(self):
+        """Read the network's parameters."""
+        pack_parameters(self._layout, self._net.weights, self._net.biases, self._parameters)
+
+    def pull(self):
+        """Write the trained parameters into the network."""
+        unpack_parameters(self._layout, self._parameters, self._net.weights, self._net.biases)
+
+    def close(self):
+        """End the other threads."""
+        self._team.close()
+
+    def run(self, rows, learning_rates, first_step):
+        """Make the steps over `rows`; return each step's mean loss and number of rows classified right."""
+        start = time.perf_counter()
+        steps = learning_rates.size
+        losses = np.zeros(steps)
+        correct = np.zeros(steps, dtype=np.int64)
+        self._team.run(
+            train_steps,
+            self._team.sync,
+            self._layout.table,
+            self._code,
+            _settings(self._optimizer, learning_rates, first_step, self._net.dtype),
+            self._parameters,
+            self._first,
+            self._second,
+            self._outputs,
+            self._gradients,
+            self._scratches,
+            self._layout.inputs,
+            self._layout.input_stride,
+            self._X,
+            self._y,
+            rows,
+            self._batch,
+            losses,
+            correct,
+            self._row_losses,
+            self._row_correct,
+        )
+        seconds = time.perf_counter() - start
+        # At most four times more than last time: the first run may have compiled, or met a busy machine.
+        self.steps_per_chunk = max(1, min(4 * steps, int(steps * _CHUNK_SECONDS / seconds)))
+        return losses, correct
+
+    @staticmethod
+    def gradients(net, X, y):
+        """Return dL/dW and dL/db of the mean loss over the rows of X, y, lists of arrays shaped as the parameters."""
+        backend = JitBackend(net, None, X, y, X.shape[0], None)
+        try:
+            backend.run(np.arange(X.shape[0]), np.zeros(1), 0)
+        finally:
+            backend.close()
+        weights = [np.empty_like(W) for W in net.weights]
+        biases = [np.empty_like(b) for b in net.biases]
+        unpack_parameters(backend._layout, backend._first, weights, biases)
+        return weights, biases
+
+    @staticmethod
+    def predict_proba(net, X, threads):
+        """Return the probabilities (n, classes)."""
+        return _infer(net, X, np.empty(0, dtype=np.int64), threads)[0]
+
+    @staticmethod
+    def evaluate(net, X, y, threads):
+        """Return the mean loss and how many rows are classified right."""
+        _, losses, correct = _infer(net, X, y, threads)
+        return float(losses.mean()), int(correct.sum())
+
+
+def _infer(net, X, y, threads):
+    """Return probabilities (without labels), losses and correct (with labels) of every row."""
+    rows = X.shape[0]
+    block = min(_INFERENCE_ROWS, rows)
+    layout = _layout(net, block)
+    parameters = aligned_zeros(layout.parameters, net.dtype)
+    pack_parameters(layout, net.weights, net.biases, parameters)
+    work = 2 * rows * sum(a * b for a, b in zip(net.sizes, net.sizes[1:], strict=False))
+    probabilities = np.empty((0 if y.size else rows, net.sizes[-1]), dtype=net.dtype)
+    losses = np.empty(y.size)
+    correct = np.empty(y.size, dtype=np.int64)
+    # Starting a thread costs about 50 us, as much as 10 million operations.
+    with Team(max(1, min(get_num_threads(threads), work // 10_000_000))) as team:
+        outputs = aligned_zeros(team.threads * layout.outputs, net.dtype).reshape(team.threads, -1)
+        team.run(
+            infer_rows, layout.table, parameters, outputs, block, _kernel_view(X), y, probabilities, losses, correct
+        )  # fmt: skip
+    return probabilities, losses, correct

@@ -1,0 +1,62 @@
+"""`fastnn info`: what fastnn found on this machine."""
+
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import fastnn
+from fastnn import kernels
+
+PACKAGES = ("fastnn-cpu", "numba", "llvmlite", "numpy", "safetensors")
+
+
+def run(args) -> int:
+    """Print processor, threads, cache and versions; with --warm-up compile first."""
+    if args.warm_up:
+        begin = time.perf_counter()
+        kernels.warm_up()
+        print(f"every kernel is ready, after {time.perf_counter() - begin:.1f} s")
+    facts = processor() | threads() | {"cache": cache()} | versions()
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:{width}}  {value}")
+    return 0
+
+
+def processor() -> dict[str, str]:
+    """Return the processor's name and the vector width that the kernels use."""
+    host = kernels.host()
+    return {
+        "processor": f"{host.processor} ({host.architecture})",
+        "vector width": f"{host.vector_bits} bits",
+    }
+
+
+def threads() -> dict[str, str]:
+    """Return how many threads training will use, and how many it could."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processors": f"{os.cpu_count()}, of which this process may use {allowed}",
+        "threads in use": str(fastnn.get_num_threads()),
+    }
+
+
+def cache() -> str:
+    """Return where compiled kernels are kept, how much is there, and whether more can be."""
+    folder = kernels.cache_root()
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    writable = "writable" if is_writable(folder) else "not writable: kernels are compiled in every process"
+    return f"{folder} ({len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, {writable})"
+
+
+def is_writable(folder: Path) -> bool:
+    """Tell whether files can be made in `folder`, which itself may have to be made first."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of fastnn and of the packages it stands on."""
+    return {"Python": platform.python_version()} | {package: version(package) for package in PACKAGES}

@@ -1,0 +1,134 @@
+"""`fastnn train`: train a network, test it, save it."""
+
+import os
+import sys
+from pathlib import Path
+
+import fastnn
+from fastnn.cli import defaults
+from fastnn.cli.data import training_data
+from fastnn.cli.display import percent
+from fastnn.cli.progress import make_progress
+from fastnn.cli.scores import print_halves
+from fastnn.cli.signals import held, termination_raises
+
+COMPILE_SECONDS = 20  # about, on two cores
+
+
+def run(args) -> int:
+    """Train, save and test; on Ctrl-C or SIGTERM save what was trained so far, and raise it on."""
+    output = model_path(args.output, args.dataset)
+    optimizer = make_optimizer(args)
+    with termination_raises():
+        train, test, classes, source = training_data(args)
+        print(source)
+        validation = None
+        if args.validation is not None:
+            train, aside = fastnn.datasets.split(train, args.validation, seed=defaults.SPLIT_SEED)
+            validation = (aside.X, aside.y)
+            print(f"{len(aside):,} of the training rows are for validation, which leaves {len(train):,}")
+        net = fastnn.MLP(
+            [train.X.shape[1], *hidden_sizes(args.hidden), classes],
+            activation=args.activation,
+            init=args.init,
+            dtype=args.dtype,
+            seed=args.seed,
+        )
+        net.classes = train.classes
+        print(describe(net, args, optimizer), flush=True)
+        if args.backend == "jit" and needs_compiling():
+            print(f"compiling the kernels for this processor, once: about {COMPILE_SECONDS} s", flush=True)
+
+        progress = make_progress(args.epochs, live=not args.no_progress)
+        try:
+            with progress:
+                history = net.fit(
+                    train.X,
+                    train.y,
+                    epochs=args.epochs,
+                    batch_size=args.batch_size,
+                    optimizer=optimizer,
+                    validation=validation,
+                    threads=args.threads,
+                    backend=args.backend,
+                    progress=progress,
+                )
+        except KeyboardInterrupt:
+            with held():
+                print(f"fastnn: {keep(net, output, progress, len(train))}", file=sys.stderr)
+            raise
+        replaced = output.exists()
+        with held():  # before the test, which may be interrupted
+            net.save(output)
+
+    result = net.evaluate(test.X, test.y, threads=args.threads)
+    seconds = sum(history.seconds)
+    print(f"test accuracy: {percent(result.accuracy)}")
+    print_halves(net, test, args.dataset)
+    print(f"test loss: {result.loss:.4f}")
+    print(f"training: {seconds:.1f} s, {args.epochs * len(train) / seconds:,.0f} samples/s")
+    print(f"model: {output}{', in place of the file that was there' if replaced else ''}")
+    return 0
+
+
+def model_path(output: str | None, data: str) -> Path:
+    """Return where the model will go, known to be writable before any time is spent on training."""
+    path = Path(f"{Path(data).stem}.safetensors" if output is None else output)
+    if not path.name or path.is_dir():
+        raise ValueError(f"--output is {str(path)!r}, a folder; the name of a file is needed")
+    if not path.parent.is_dir():
+        raise ValueError(f"--output is {str(path)!r}, but there is no folder {str(path.parent)!r}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"--output is {str(path)!r}, but nothing can be written to the folder {str(path.parent)!r}"
+        )
+    return path
+
+
+def hidden_sizes(layers: list[int]) -> list[int]:
+    """Return the sizes of the hidden layers; 0 is the parser's `none`."""
+    if 0 in layers and len(layers) > 1:
+        raise ValueError("--hidden has none beside other sizes; either none or sizes are needed")
+    return [size for size in layers if size]
+
+
+def make_optimizer(args):
+    """Return the optimiser that the options describe."""
+    rate = defaults.LEARNING_RATE[args.optimizer] if args.learning_rate is None else args.learning_rate
+    if args.optimizer == "sgd":
+        momentum = defaults.MOMENTUM if args.momentum is None else args.momentum
+        return fastnn.optimizers.SGD(learning_rate=rate, momentum=momentum, nesterov=args.nesterov)
+    if args.momentum is not None or args.nesterov:
+        raise ValueError("--momentum and --nesterov are settings of --optimizer sgd; adam has none of them")
+    return fastnn.optimizers.Adam(learning_rate=rate)
+
+
+def describe(net, args, optimizer) -> str:
+    """Return the network and the settings of its training in one line."""
+    parameters = sum(array.size for array in (*net.weights, *net.biases))
+    settings = ["-".join(map(str, net.sizes)), f"{parameters:,} parameters", str(net.dtype), args.optimizer]
+    settings.append(f"learning rate {optimizer.learning_rate:g}")
+    if args.optimizer == "sgd" and optimizer.momentum:
+        settings.append(f"{'Nesterov ' if optimizer.nesterov else ''}momentum {optimizer.momentum:g}")
+    settings += [f"batches of {args.batch_size}", f"seed {args.seed}"]
+    if args.backend == "jit":
+        threads = fastnn.get_num_threads() if args.threads is None else args.threads
+        settings.append(f"{threads} thread{'' if threads == 1 else 's'}")
+    else:
+        settings.append("in plain Python")
+    return ", ".join(settings)
+
+
+def needs_compiling() -> bool:
+    """Tell whether the first step will have to wait for the compiler."""
+    from fastnn.backends import jit
+
+    return jit.needs_compiling()
+
+
+def keep(net, output: Path, progress, rows: int) -> str:
+    """Save an interrupted network, if it was trained at all, and say so."""
+    if not progress.trained_rows:
+        return "stopped before the first step; no model is written"
+    net.save(output)
+    return f"stopped after {progress.trained_rows / rows:.1f} epochs; the model trained so far is {output}"

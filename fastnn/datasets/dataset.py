@@ -1,0 +1,92 @@
+"""Dataset: rows of features with their labels, as every loader returns them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Rows of features and their labels.
+
+    `X` is float32 (n, features), C-contiguous. `y` is int64 (n,), or None where the rows have no labels.
+    `classes` holds the name of each label, or is None where the labels 0, 1, 2 ... are their own names.
+    Real X and whole-number y of other dtypes are converted. Raises TypeError for other types, ValueError for
+    shapes that do not fit and for labels below 0 or without a class.
+    """
+
+    X: np.ndarray
+    y: np.ndarray | None = None
+    classes: tuple[str, ...] | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "X", _as_rows(self.X))
+        object.__setattr__(self, "classes", _as_classes(self.classes))
+        object.__setattr__(self, "y", _as_labels(self.y, len(self.X), self.classes))
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __repr__(self) -> str:
+        if self.y is None:
+            labels = "no labels"
+        elif self.classes is not None:
+            shown = self.classes if len(self.classes) <= 6 else (*self.classes[:5], "...")
+            labels = f"{len(self.classes)} classes: {', '.join(shown)}"
+        else:
+            labels = f"labels {self.y.min()} to {self.y.max()}" if len(self) else "no rows"
+        return f"Dataset({len(self)} rows, {self.X.shape[1]} features, {labels})"
+
+    def relabel(self, classes: Sequence[str] | None) -> "Dataset":
+        """Return the same rows with their labels numbered as `classes` numbers them.
+
+        A file that lacks a class numbers the others differently: relabel what a model shall be tested on with
+        the classes that it was trained with. With None, labels are whole numbers that stand for themselves.
+        Raises ValueError where a label is not among the classes.
+        """
+        classes = _as_classes(classes)
+        if self.y is None or classes == self.classes:
+            return replace(self, classes=classes)
+        present, rows = np.unique(self.y, return_inverse=True)
+        names = [str(label) if self.classes is None else self.classes[label] for label in present]
+        for name in names:
+            if classes is None and not (name.isdecimal() and len(name) < 19):
+                raise ValueError(f"y holds the label {name!r}; labels must be whole numbers from 0")
+            if classes is not None and name not in classes:
+                raise ValueError(f"y holds the label {name!r}; the known classes are {', '.join(classes)}")
+        numbers = [int(name) if classes is None else classes.index(name) for name in names]
+        return replace(self, y=np.array(numbers, dtype=np.int64)[rows], classes=classes)
+
+
+def _as_rows(X) -> np.ndarray:
+    X = np.asarray(X)
+    if X.dtype.kind not in "biuf":
+        raise TypeError(f"X has dtype {X.dtype}; real numbers are needed")
+    if X.ndim != 2:
+        raise ValueError(f"X has shape {X.shape}; (rows, features) is needed")
+    return np.ascontiguousarray(X, dtype=np.float32)
+
+
+def _as_classes(classes) -> tuple[str, ...] | None:
+    if classes is None:
+        return None
+    if not isinstance(classes, tuple | list) or not all(isinstance(name, str) for name in classes):
+        raise TypeError(f"classes is {classes!r}; a tuple of str or None is needed")
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"classes is {classes!r}; each name may occur once")
+    return tuple(classes)
+
+
+def _as_labels(y, rows: int, classes: tuple[str, ...] | None) -> np.ndarray | None:
+    if y is None:
+        return None
+    y = np.asarray(y)
+    if y.dtype.kind not in "biu":
+        raise TypeError(f"y has dtype {y.dtype}; whole numbers are needed")
+    if y.shape != (rows,):
+        raise ValueError(f"y has shape {y.shape}; X has {rows} rows, so ({rows},) is needed")
+    last = np.iinfo(np.int64).max if classes is None else len(classes) - 1
+    if rows and not 0 <= int(y.min()) <= int(y.max()) <= last:
+        raise ValueError(f"y holds labels from {y.min()} to {y.max()}; they must be from 0 to {last}")
+    return np.ascontiguousarray(y, dtype=np.int64)

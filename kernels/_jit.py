@@ -1,0 +1,37 @@
+"""The one place where kernels are turned into machine code: every option of the compiler, and why."""
+
+import os
+
+import numba
+from numba.core import config
+
+from ._cache import KernelCache
+
+
+def jit(function):
+    """Compile `function` at its first call, per signature, and keep the machine code on disk.
+
+    - nogil: our own threads run kernels side by side; nothing in here touches Python objects.
+    - error_model="numpy": a division by zero gives inf or NaN, without a test and branch for each.
+    - no fastmath: it would let the compiler assume that NaN and inf never come (and then hide them), and re-order sums,
+      so that results would depend on how a loop was cut. Fused multiply-adds are asked for where we want them.
+    - no parallel=True: its threading layers abort or hang when two Python threads or a forked child meet in them.
+    """
+    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+    if not config.DISABLE_JIT:
+        dispatcher._cache = KernelCache(function)
+    return dispatcher
+
+
+def helper(function):
+    """Compile `function` into its callers only; it has no file of its own in the cache."""
+    return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def require_jit():
+    """Raise RuntimeError where Numba is told not to compile: vector instructions have no Python form."""
+    if config.DISABLE_JIT:
+        setting = os.environ.get("NUMBA_DISABLE_JIT", "1")
+        raise RuntimeError(
+            f"NUMBA_DISABLE_JIT is {setting}; the kernels exist only as machine code: unset it, or use backend='reference'"
+        )

@@ -1,0 +1,32 @@
+"""Kernels that work row by row or element by element: ReLU, softmax, and softmax with its cross-entropy loss and gradient."""
+
+from ._jit import jit
+from .softmax import softmax_cross_entropy_row, softmax_row
+
+
+@jit
+def relu_elements(x, out):
+    """out = max(x, 0), element by element of 1-D arrays; NaN stays NaN."""
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        out[i] = zero if x[i] < zero else x[i]
+
+
+@jit
+def softmax_rows(x, padded, out):
+    """out[i] = softmax(x[i]) for each row; `padded` is a buffer of one row, rounded up to whole vectors."""
+    for i in range(x.shape[0]):
+        padded[: x.shape[1]] = x[i]
+        softmax_row(padded, x.shape[1])
+        out[i] = padded[: x.shape[1]]
+
+
+@jit
+def softmax_cross_entropy_rows(logits, labels, padded, losses, gradient):
+    """losses[i] = -log softmax(logits[i])[labels[i]], gradient = d mean(losses) / d logits; `padded` as in softmax_rows."""
+    scale = logits.dtype.type(1) / logits.dtype.type(logits.shape[0])
+    for i in range(logits.shape[0]):
+        padded[: logits.shape[1]] = logits[i]
+        loss, _ = softmax_cross_entropy_row(padded, logits.shape[1], labels[i], scale)
+        losses[i] = loss
+        gradient[i] = padded[: logits.shape[1]]

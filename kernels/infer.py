@@ -1,0 +1,44 @@
+"""Forward passes over many rows: probabilities, or losses where labels are given."""
+
+from ._jit import jit
+from .denormals import flush_denormals, restore_denormals
+from .layers import forward, forward_tiles
+from .layout import FAN_OUT, OUTPUT, PADDED_OUT, STRIDE
+from .softmax import softmax_cross_entropy_row, softmax_row
+from .sync import share
+
+
+@jit
+def infer_rows(thread, threads, table, parameters, outputs, block, X, labels, probabilities, row_losses, row_correct):
+    """Run the network on this thread's share of the rows of X (n, d), `block` rows at a time.
+
+    With labels, int64 (n,), row_losses and row_correct (n,) are written; with an empty one, probabilities (n, classes).
+    outputs (threads, activations) holds each thread's activations of one block.
+    """
+    state = flush_denormals()
+    own = outputs[thread]
+    layers = table.shape[0]
+    output = table[layers - 1]
+    classes = output[FAN_OUT]
+    begin, end = share(X.shape[0], thread, threads)
+    for start in range(begin, end, block):
+        rows = min(block, end - start)
+        for index in range(layers):
+            layer = table[index]
+            tiles = forward_tiles(rows, layer, own.itemsize)
+            if index == 0:
+                forward(0, tiles, rows, layer, parameters, X, start * X.shape[1], X.shape[1], own)
+            else:
+                below = table[index - 1]
+                forward(0, tiles, rows, layer, parameters, own, below[OUTPUT], below[STRIDE], own)
+        for i in range(rows):
+            place = output[OUTPUT] + i * output[STRIDE]
+            row = own[place : place + output[PADDED_OUT]]
+            if labels.size > 0:
+                loss, correct = softmax_cross_entropy_row(row, classes, labels[start + i], own.dtype.type(1))
+                row_losses[start + i] = loss
+                row_correct[start + i] = correct
+            else:
+                softmax_row(row, classes)
+                probabilities[start + i] = row[:classes]
+    restore_denormals(state)

@@ -1,0 +1,175 @@
+"""The three matrix products of a dense layer, cut into register tiles: forward, gradient of the inputs, update.
+
+A product's tiles are numbered panel by panel, and within a panel strip by strip; a thread computes the tiles
+[first, last) that it is given. Each element is computed by one thread, in one order: any cut gives the same bits.
+"""
+
+from ._jit import helper
+from .host import host
+from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
+from .tile import MASK, ROWS, STORE, UPDATE, VECTORS, address, multiply_tile
+
+_VECTOR_BYTES = host().vector_bits // 8
+
+
+@helper
+def strips(rows):
+    """How many strips of at most ROWS rows cover `rows`; strip s is rows [s * rows // strips, (s + 1) * rows // strips)."""
+    return (rows + ROWS - 1) // ROWS
+
+
+@helper
+def panels(columns, itemsize):
+    """How many panels cover `columns`."""
+    panel = VECTORS * (_VECTOR_BYTES // itemsize)
+    return (columns + panel - 1) // panel
+
+
+@helper
+def forward_tiles(rows, layer, itemsize):
+    """Tiles of Y = f(X W + b) for `rows` rows."""
+    return panels(layer[PADDED_OUT], itemsize) * strips(rows)
+
+
+@helper
+def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y):
+    """Y = f(X W + b), tiles [first, last): X (rows, fan_in) from x[x_start:], Y (rows, fan_out) in y at the layer's place."""
+    itemsize = y.itemsize
+    vector = _VECTOR_BYTES // itemsize
+    panel = VECTORS * vector
+    fan_in, stride = layer[FAN_IN], layer[STRIDE]
+    count = strips(rows)
+    low = y.dtype.type(0) if layer[-1] == RELU else y.dtype.type(-float("inf"))
+    for tile in range(first, last):
+        column = tile // count * panel
+        strip = tile % count
+        width = min(panel, layer[PADDED_OUT] - column)
+        start = strip * rows // count
+        stop = (strip + 1) * rows // count
+        multiply_tile(
+            stop - start,
+            width // vector,
+            fan_in,
+            address(x, x_start + start * x_stride),
+            x_stride,
+            1,
+            address(parameters, layer[WEIGHTS] + column * fan_in),
+            width,
+            address(y, layer[OUTPUT] + start * stride + column),
+            stride,
+            address(parameters, layer[BIAS] + column),
+            low,
+            STORE,
+        )
+
+
+@helper
+def _transpose_panel(layer, parameters, column, width, out):
+    """out[o, i] = W[column + i, o] for i < width (zero beyond fan_in): the second operand of dZ W^T."""
+    itemsize = out.itemsize
+    panel = VECTORS * (_VECTOR_BYTES // itemsize)
+    fan_in, fan_out = layer[FAN_IN], layer[FAN_OUT]
+    rows = min(width, fan_in - column)
+    for group in range(0, fan_out, panel):
+        group_width = min(panel, layer[PADDED_OUT] - group)
+        used = min(panel, fan_out - group)
+        start = layer[WEIGHTS] + group * fan_in + column * group_width
+        for i in range(rows):
+            source = parameters[start + i * group_width : start + i * group_width + used]
+            for o in range(used):
+                out[(group + o) * width + i] = source[o]
+        for o in range(used):
+            for i in range(rows, width):
+                out[(group + o) * width + i] = 0
+
+
+@helper
+def backward_tiles(rows, below, itemsize):
+    """Tiles of dX for a layer whose inputs are the outputs of `below`."""
+    return panels(below[PADDED_OUT], itemsize) * strips(rows)
+
+
+@helper
+def backward(first, last, rows, layer, below, parameters, outputs, gradients, scratch):
+    """dX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`."""
+    itemsize = outputs.itemsize
+    vector = _VECTOR_BYTES // itemsize
+    panel = VECTORS * vector
+    stride = below[STRIDE]
+    count = strips(rows)
+    mode = MASK if below[-1] == RELU else STORE
+    packed = -1
+    for tile in range(first, last):
+        column = tile // count * panel
+        strip = tile % count
+        width = min(panel, below[PADDED_OUT] - column)
+        if packed != column:
+            _transpose_panel(layer, parameters, column, width, scratch)
+            packed = column
+        start = strip * rows // count
+        stop = (strip + 1) * rows // count
+        place = below[OUTPUT] + start * stride + column
+        multiply_tile(
+            stop - start,
+            width // vector,
+            layer[FAN_OUT],
+            address(gradients, layer[OUTPUT] + start * layer[STRIDE]),
+            layer[STRIDE],
+            1,
+            address(scratch, 0),
+            width,
+            address(gradients, place),
+            stride,
+            address(outputs, place) if mode == MASK else 0,
+            outputs.dtype.type(-float("inf")),
+            mode,
+        )
+
+
+@helper
+def weight_tiles(layer, itemsize):
+    """Tiles of dW."""
+    return panels(layer[PADDED_OUT], itemsize) * strips(layer[FAN_IN])
+
+
+@helper
+def weight_tile(tile, layer, itemsize):
+    """Where tile number `tile` of W lies: (first column, width, first row, rows)."""
+    panel = VECTORS * (_VECTOR_BYTES // itemsize)
+    count = strips(layer[FAN_IN])
+    column = tile // count * panel
+    strip = tile % count
+    start = strip * layer[FAN_IN] // count
+    return column, min(panel, layer[PADDED_OUT] - column), start, (strip + 1) * layer[FAN_IN] // count - start
+
+
+@helper
+def weight_gradient(rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients, out, place, stride, s, mode):
+    """One tile of X^T dZ: rows [start, start + tile_rows), columns [column, column + width), to out[place:] by `mode`."""
+    multiply_tile(
+        tile_rows,
+        width // (_VECTOR_BYTES // out.itemsize),
+        rows,
+        address(x, x_start + start),
+        1,
+        x_stride,
+        address(gradients, layer[OUTPUT] + column),
+        layer[STRIDE],
+        address(out, place),
+        stride,
+        0,
+        s,
+        mode,
+    )
+
+
+@helper
+def bias_gradient(rows, layer, column, width, gradients, out):
+    """out[j] = sum over the rows of dZ[:, column + j], row after row."""
+    for j in range(width):
+        out[j] = 0
+    for row in range(rows):
+        start = layer[OUTPUT] + row * layer[STRIDE] + column
+        values = gradients[start : start + width]
+        for j in range(width):
+            out[j] += values[j]

@@ -1,0 +1,113 @@
+"""Where a network's numbers lie while kernels work on it: one table, read by compiled code and by NumPy.
+
+A weight matrix (fan_in, fan_out) is stored as column panels, two vectors wide (the last may be one): panel p holds columns
+p * 2 * lanes and on, for all fan_in rows, row after row. The forward product reads a panel from start to end, and the
+update writes back the same tiles. Activations and their gradients are row-major, with rows padded to whole vectors.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .tile import ROWS, VECTORS, lanes
+
+# Columns of the table, one row a layer.
+FAN_IN, FAN_OUT, PADDED_OUT, WEIGHTS, BIAS, OUTPUT, STRIDE, ACTIVATION = range(8)
+
+IDENTITY, RELU = 0, 1
+
+_ALIGNMENT = 64  # bytes: one cache line, and the widest vector
+
+
+def aligned_zeros(size, dtype):
+    """A zeroed 1-D array that starts on a cache line."""
+    dtype = np.dtype(dtype)
+    raw = np.zeros(size * dtype.itemsize + _ALIGNMENT, dtype=np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def _round_up(number, multiple):
+    return -(-number // multiple) * multiple
+
+
+def row_stride(columns, itemsize):
+    """Elements from one row of an activation to the next: whole vectors, and no power-of-two distance in memory.
+
+    Rows 512, 1,024, ... bytes apart fall into few sets of the first-level cache and evict each other.
+    """
+    stride = _round_up(columns, lanes(itemsize))
+    if stride * itemsize % 512 == 0:
+        stride += lanes(itemsize)
+    return stride
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Offsets of a network's arrays, in elements of `dtype`."""
+
+    dtype: np.dtype
+    table: np.ndarray  # int64 (layers, 8), columns as above
+    input_stride: int
+    parameters: int  # elements of the parameters' arena
+    batch_rows: int  # rows that the activations hold
+    outputs: int  # elements of the activations' arena (and of the gradients'), the input's two batches behind them
+    scratch: int  # elements of each thread's own scratch
+
+    @property
+    def inputs(self):
+        """Offset of the gathered batch in the activations' arena; a second one follows it."""
+        return self.outputs
+
+    @property
+    def activations(self):
+        """Elements of the activations' arena, the two gathered batches included."""
+        return self.outputs + 2 * self.batch_rows * self.input_stride
+
+
+def make_layout(sizes, activations, dtype, batch_rows):
+    """Lay out a network of layer `sizes` with one activation code per layer, for batches of up to `batch_rows` rows."""
+    dtype = np.dtype(dtype)
+    itemsize = dtype.itemsize
+    vector = lanes(itemsize)
+    table = np.zeros((len(sizes) - 1, 8), dtype=np.int64)
+    parameters = outputs = 0
+    for layer, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        padded = _round_up(fan_out, vector)
+        stride = row_stride(fan_out, itemsize)
+        bias = parameters + fan_in * padded
+        table[layer] = fan_in, fan_out, padded, parameters, bias, outputs, stride, activations[layer]
+        parameters = _round_up(bias + padded, _ALIGNMENT // itemsize)
+        outputs += _round_up(batch_rows * stride, _ALIGNMENT // itemsize)
+    panel = VECTORS * vector
+    # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW waits there for its update.
+    scratch = _round_up(panel * max(max(sizes[1:]), ROWS), _ALIGNMENT // itemsize)
+    return Layout(dtype, table, row_stride(sizes[0], itemsize), parameters, batch_rows, outputs, scratch)
+
+
+def _panels(layout, layer, arena):
+    """Yield each panel of a layer's weights as (columns, view of shape (fan_in, panel width))."""
+    fan_in, fan_out, padded, start = (int(value) for value in layout.table[layer, :4])
+    panel = VECTORS * lanes(layout.dtype.itemsize)
+    for first in range(0, padded, panel):
+        width = min(panel, padded - first)
+        offset = start + first * fan_in
+        yield slice(first, min(first + width, fan_out)), arena[offset : offset + fan_in * width].reshape(fan_in, width)
+
+
+def pack_parameters(layout, weights, biases, arena):
+    """Copy weights (fan_in, fan_out) and biases (fan_out,) into the arena; its padding must be zero and stays so."""
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        for columns, panel in _panels(layout, layer, arena):
+            panel[:, : columns.stop - columns.start] = weight[:, columns]
+        start = layout.table[layer, BIAS]
+        arena[start : start + bias.size] = bias
+
+
+def unpack_parameters(layout, arena, weights, biases):
+    """Copy the arena's parameters back into weights and biases, in place."""
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        for columns, panel in _panels(layout, layer, arena):
+            weight[:, columns] = panel[:, : columns.stop - columns.start]
+        start = layout.table[layer, BIAS]
+        bias[...] = arena[start : start + bias.size]

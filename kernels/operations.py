@@ -1,0 +1,149 @@
+"""The kernels as functions of arrays: every argument is checked here, once, and nothing behind this door checks again."""
+
+import numpy as np
+
+from ._jit import require_jit
+from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
+from .layout import aligned_zeros
+from .matmul import DEPTH, STRIPS, multiply
+from .threads import Team, get_num_threads
+from .tile import ROWS, VECTORS, lanes
+
+# Below this many multiply-adds a second thread costs more to wake (about 50 us) than it saves.
+_SERIAL_WORK = 20_000_000
+
+
+def _checked(array, name, dimensions=None):
+    """`array` as an ndarray of float32 or float64, of so many dimensions."""
+    array = np.asarray(array)
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be float32 or float64")
+    if dimensions is not None and array.ndim != dimensions:
+        raise ValueError(f"{name} has shape {array.shape}; it must have {dimensions} dimensions")
+    return array
+
+
+def _flag(value, name):
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; it must be True or False")
+    return bool(value)
+
+
+def _strided(array, transpose):
+    """A 1-D view or copy of a matrix, its two steps in elements, and its shape, transposed if asked."""
+    if array.flags.f_contiguous and not array.flags.c_contiguous:
+        array, transpose = array.T, not transpose
+    array = np.ascontiguousarray(array)
+    rows, columns = array.shape
+    flat = array.reshape(-1)
+    return (flat, 1, columns, (columns, rows)) if transpose else (flat, columns, 1, (rows, columns))
+
+
+def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
+    """C = op(A) op(B), C[i, j] = sum_k op(A)[i, k] op(B)[k, j], op(M) = M or its transpose.
+
+    Parameters
+    ----------
+    a, b : 2-D arrays, both float32 or both float64. op(a) is (m, k), op(b) is (k, n); any of them may be 0.
+    out : C-contiguous array (m, n) of the same dtype to write to, sharing no memory with a or b.
+
+    Returns the product (m, n): `out`, or a new array. The bits do not depend on the number of threads.
+    Raises TypeError for other dtypes, ValueError for shapes that do not fit.
+    """
+    require_jit()
+    a, b = _checked(a, "a", 2), _checked(b, "b", 2)
+    if a.dtype != b.dtype:
+        raise TypeError(f"a has dtype {a.dtype} and b {b.dtype}; they must be the same")
+    a_flat, a_row, a_depth, (m, k) = _strided(a, _flag(transpose_a, "transpose_a"))
+    b_flat, b_row, b_column, (k_of_b, n) = _strided(b, _flag(transpose_b, "transpose_b"))
+    if k != k_of_b:
+        raise ValueError(f"op(a) has {k} columns and op(b) {k_of_b} rows; they must be equal")
+    if out is None:
+        out = np.empty((m, n), a.dtype)
+    else:
+        _check_out(out, (m, n), a, b)
+    if m == 0 or n == 0 or k == 0:
+        out[...] = 0  # an empty sum
+        return out
+    vector = lanes(a.itemsize)
+    threads = 1 if m * n * k < _SERIAL_WORK else get_num_threads()
+    panels_of_b = aligned_zeros(k * (-(-n // vector) * vector), a.dtype)
+    scratch = ROWS * VECTORS * vector + min(k, DEPTH) * min(m, ROWS * STRIPS)
+    scratch = -(-scratch // vector) * vector
+    scratches = aligned_zeros(threads * scratch, a.dtype).reshape(threads, scratch)
+    with Team(threads) as team:
+        team.run(
+            multiply, team.sync, m, n, k, a_flat, a_row, a_depth, b_flat, b_row, b_column, out.reshape(-1), panels_of_b, scratches
+        )  # fmt: skip
+    return out
+
+
+def _check_out(out, shape, a, b):
+    if not isinstance(out, np.ndarray) or out.dtype != a.dtype:
+        raise TypeError(f"out is {getattr(out, 'dtype', type(out).__name__)}; it must be an array of {a.dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}; it must be {shape}")
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out must be C-contiguous and writeable")
+    if np.may_share_memory(out, a) or np.may_share_memory(out, b):
+        raise ValueError("out shares memory with a or b; it must be a separate array")
+
+
+def relu(x):
+    """max(x, 0), element by element; x float32 or float64 of any shape. NaN stays NaN. Raises TypeError for other dtypes."""
+    require_jit()
+    x = np.ascontiguousarray(_checked(x, "x"))
+    out = np.empty_like(x)
+    relu_elements(x.reshape(-1), out.reshape(-1))
+    return out
+
+
+def _padded_row(columns, dtype):
+    vector = lanes(dtype.itemsize)
+    return aligned_zeros(-(-columns // vector) * vector, dtype)
+
+
+def softmax(x):
+    """exp(x[i, j] - m_i) / sum_l exp(x[i, l] - m_i), m_i = max_j x[i, j]: softmax of each row, which sums to 1.
+
+    x is (n, classes), float32 or float64, n may be 0. Raises TypeError for other dtypes, ValueError for other shapes.
+    """
+    require_jit()
+    x = np.ascontiguousarray(_checked(x, "x", 2))
+    out = np.empty_like(x)
+    if x.shape[1] == 0:
+        raise ValueError(f"x has shape {x.shape}; it needs at least one column")
+    softmax_rows(x, _padded_row(x.shape[1], x.dtype), out)
+    return out
+
+
+def softmax_cross_entropy(logits, labels):
+    """L_i = -log softmax(logits[i])[labels[i]] and G = d mean(L) / d logits = (softmax(logits) - onehot(labels)) / n.
+
+    Parameters
+    ----------
+    logits : (n, classes), float32 or float64.
+    labels : (n,) whole numbers from 0 to classes - 1.
+
+    Returns losses (n,) in nats and the gradient (n, classes), of the logits' dtype. The loss is log(sum_j exp(z_j - m)) + m
+    - z_label with the row's maximum m: finite for any finite logits, without an epsilon.
+    Raises TypeError and ValueError for other dtypes, shapes and labels.
+    """
+    require_jit()
+    logits = np.ascontiguousarray(_checked(logits, "logits", 2))
+    rows, classes = logits.shape
+    if classes == 0:
+        raise ValueError(f"logits has shape {logits.shape}; it needs at least one column")
+    labels = np.asarray(labels)
+    if labels.shape != (rows,):
+        raise ValueError(f"labels has shape {labels.shape}; it must be ({rows},), one label a row of logits")
+    if rows and labels.dtype.kind not in "iu":
+        raise TypeError(f"labels has dtype {labels.dtype}; it must be whole numbers")
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
+        place = wrong[0]
+        raise ValueError(f"labels[{place}] is {labels[place]}; labels must be whole numbers from 0 to {classes - 1}")
+    losses = np.empty(rows, logits.dtype)
+    gradient = np.empty_like(logits)
+    softmax_cross_entropy_rows(logits, labels.astype(np.int64), _padded_row(classes, logits.dtype), losses, gradient)
+    return losses, gradient

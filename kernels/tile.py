@@ -1,0 +1,241 @@
+"""The register tile: a small block of a matrix product held in vector registers, written in LLVM's vector IR.
+
+LLVM does not tile registers by itself: plain loops reach a fifth of what the processor can do. One tile computes
+
+    acc[i, j] = sum_k A[i, k] B[k, j]        i < rows, j < vectors * lanes, k = 0, 1, ... in this order
+
+with one fused multiply-add per element and k, whatever the tile's size: so an element's bits do not depend on how a
+product was cut into tiles. A is read element-wise with free strides (so the same code reads it transposed), B as rows
+of whole vectors. What happens to acc is the `mode`:
+
+    STORE     C[i, j]  = max(s, acc + bias[j])    s = -inf keeps everything, s = 0 is ReLU; bias may be absent (address 0)
+    UPDATE    C[i, j] += s * acc                  s = 1 adds a further block of k, s = -rate is a step of gradient descent
+    MASK      C[i, j]  = acc if E[i, j] > 0 else 0    the derivative of ReLU; E is laid out as C
+
+Each (rows, vectors) has a function of its own in the module; a switch calls the right one.
+Source for the shape: BLIS' micro-kernels (Van Zee and van de Geijn, 2015, section 4), here without packing A.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core.extending import intrinsic
+
+from .host import host
+
+STORE, UPDATE, MASK = 0, 1, 2
+
+VECTORS = 2
+ROWS = host().tile_rows
+_BITS = {types.float32: 32, types.float64: 64}
+_INT = ir.IntType(64)
+
+
+def lanes(itemsize):
+    """Elements of `itemsize` bytes in one vector register."""
+    return host().vector_bits // 8 // itemsize
+
+
+def _vector_type(element):
+    bits = 32 if isinstance(element, ir.FloatType) else 64
+    return ir.VectorType(element, host().vector_bits // bits), bits
+
+
+def _fused_multiply_add(module, vector, bits):
+    """llvm.fmuladd: one rounding where the processor has FMA, two (and no library call) where it has not."""
+    name = f"llvm.fmuladd.v{vector.count}f{bits}"
+    if name in module.globals:
+        return module.globals[name]
+    return ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
+
+
+def _splat(builder, scalar, vector):
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), mask)
+
+
+def _signature(element):
+    pointer = element.as_pointer()
+    #                       k     a        si    sk    b        ldb   c        ldc   extra    s        mode
+    arguments = [_INT, pointer, _INT, _INT, pointer, _INT, pointer, _INT, pointer, element, _INT]
+    return ir.FunctionType(ir.VoidType(), arguments)
+
+
+def _tile_function(module, element, rows, vectors):
+    """The function for one tile size, built once per module."""
+    vector, bits = _vector_type(element)
+    name = f"fastnn_tile_f{bits}_{rows}x{vectors}"
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, _signature(element), name)
+    function.linkage = "linkonce_odr"
+    # Not inlined: one copy serves all callers, and register allocation is not disturbed by theirs.
+    function.attributes.add("noinline")
+    function.attributes.add("nounwind")
+    depth, a, si, sk, b, ldb, c, ldc, extra, s, mode = function.args
+    fma = _fused_multiply_add(module, vector, bits)
+    align = bits // 8
+    lane_count = vector.count
+    zero = ir.Constant(vector, None)
+
+    def load(builder, base, index):
+        address = builder.bitcast(builder.gep(base, [ir.Constant(_INT, index * lane_count)]), vector.as_pointer())
+        return builder.load(address, align=align)
+
+    def store(builder, value, base, index):
+        address = builder.bitcast(builder.gep(base, [ir.Constant(_INT, index * lane_count)]), vector.as_pointer())
+        builder.store(value, address, align=align)
+
+    entry = function.append_basic_block("entry")
+    loop = function.append_basic_block("loop")
+    done = function.append_basic_block("done")
+    builder = ir.IRBuilder(entry)
+    # Every third row has a pointer; the two after it are reached as pointer + si and pointer + 2 si, which x86 can
+    # address without further registers.
+    groups = [builder.gep(a, [builder.mul(si, ir.Constant(_INT, row))]) for row in range(0, rows, 3)]
+    twice = builder.add(si, si)
+    builder.cbranch(builder.icmp_signed(">", depth, ir.Constant(_INT, 0)), loop, done)
+
+    builder.position_at_end(loop)
+    k = builder.phi(_INT, "k")
+    k.add_incoming(ir.Constant(_INT, 0), entry)
+    pointers = []
+    for group in groups:
+        pointer = builder.phi(group.type)
+        pointer.add_incoming(group, entry)
+        pointers.append(pointer)
+    b_row = builder.phi(b.type)
+    b_row.add_incoming(b, entry)
+    accumulators = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
+    b_vectors = [load(builder, b_row, v) for v in range(vectors)]
+    sums = []
+    for row in range(rows):
+        pointer = pointers[row // 3]
+        if row % 3:
+            pointer = builder.gep(pointer, [si if row % 3 == 1 else twice])
+        value = _splat(builder, builder.load(pointer, align=align), vector)
+        sums.append([builder.call(fma, [value, b_vectors[v], accumulators[row][v]]) for v in range(vectors)])
+    following = builder.add(k, ir.Constant(_INT, 1))
+    k.add_incoming(following, loop)
+    for pointer in pointers:
+        pointer.add_incoming(builder.gep(pointer, [sk]), loop)
+    b_row.add_incoming(builder.gep(b_row, [ldb]), loop)
+    for row in range(rows):
+        for v in range(vectors):
+            accumulators[row][v].add_incoming(zero, entry)
+            accumulators[row][v].add_incoming(sums[row][v], loop)
+    builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
+
+    builder.position_at_end(done)
+    results = []
+    for row in range(rows):
+        results.append([])
+        for v in range(vectors):
+            result = builder.phi(vector)
+            result.add_incoming(zero, entry)
+            result.add_incoming(sums[row][v], loop)
+            results[row].append(result)
+    c_rows = [builder.gep(c, [builder.mul(ldc, ir.Constant(_INT, row))]) for row in range(rows)]
+    s_vector = _splat(builder, s, vector)
+    blocks = {name: function.append_basic_block(name) for name in ("store", "biased", "stored", "update", "mask")}
+    switch = builder.switch(mode, blocks["store"])
+    switch.add_case(ir.Constant(_INT, UPDATE), blocks["update"])
+    switch.add_case(ir.Constant(_INT, MASK), blocks["mask"])
+
+    builder.position_at_end(blocks["store"])
+    has_bias = builder.icmp_unsigned("!=", builder.ptrtoint(extra, _INT), ir.Constant(_INT, 0))
+    builder.cbranch(has_bias, blocks["biased"], blocks["stored"])
+    builder.position_at_end(blocks["biased"])
+    loaded = [load(builder, extra, v) for v in range(vectors)]
+    builder.branch(blocks["stored"])
+    builder.position_at_end(blocks["stored"])
+    bias = []
+    for v in range(vectors):
+        value = builder.phi(vector)
+        # -0.0, the neutral element of addition: 0.0 would turn a sum of -0.0 into 0.0.
+        value.add_incoming(ir.Constant(vector, [-0.0] * lane_count), blocks["store"])
+        value.add_incoming(loaded[v], blocks["biased"])
+        bias.append(value)
+    for row in range(rows):
+        for v in range(vectors):
+            value = builder.fadd(results[row][v], bias[v])
+            # Ordered "s > value" is false for NaN, which so stays visible in what follows.
+            value = builder.select(builder.fcmp_ordered(">", s_vector, value), s_vector, value)
+            store(builder, value, c_rows[row], v)
+    builder.ret_void()
+
+    builder.position_at_end(blocks["update"])
+    for row in range(rows):
+        for v in range(vectors):
+            old = load(builder, c_rows[row], v)
+            store(builder, builder.call(fma, [s_vector, results[row][v], old]), c_rows[row], v)
+    builder.ret_void()
+
+    builder.position_at_end(blocks["mask"])
+    for row in range(rows):
+        extra_row = builder.gep(extra, [builder.mul(ldc, ir.Constant(_INT, row))])
+        for v in range(vectors):
+            kept = builder.fcmp_ordered(">", load(builder, extra_row, v), zero)
+            store(builder, builder.select(kept, results[row][v], zero), c_rows[row], v)
+    builder.ret_void()
+    return function
+
+
+def _dispatch_function(module, element):
+    """One function that calls the tile of (rows, vectors); rows and vectors come first among its arguments."""
+    _, bits = _vector_type(element)
+    name = f"fastnn_tile_f{bits}"
+    if name in module.globals:
+        return module.globals[name]
+    tile_type = _signature(element)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_INT, _INT, *tile_type.args]), name)
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    function.attributes.add("nounwind")
+    rows, vectors, *arguments = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    last = function.append_basic_block("impossible")
+    choice = builder.add(builder.mul(rows, ir.Constant(_INT, VECTORS)), builder.sub(vectors, ir.Constant(_INT, 1)))
+    switch = builder.switch(choice, last)
+    builder.position_at_end(last)
+    builder.ret_void()
+    for r in range(1, ROWS + 1):
+        for v in range(1, VECTORS + 1):
+            block = function.append_basic_block(f"tile_{r}x{v}")
+            switch.add_case(ir.Constant(_INT, r * VECTORS + v - 1), block)
+            builder.position_at_end(block)
+            call = builder.call(_tile_function(module, element, r, v), arguments)
+            call.tail = "tail"
+            builder.ret_void()
+    return function
+
+
+@intrinsic
+def multiply_tile(typingctx, rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode):
+    """Run one tile. Addresses are integers, strides and `ldb`, `ldc` count elements; `s` decides the element type."""
+    if s not in _BITS:
+        raise TypeError(f"s is {s}; a tile works on float32 or float64")
+    signature = types.void(*([types.intp] * 11), s, types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode = arguments
+        pointer = s.type.as_pointer()
+        a, b, c, extra = (builder.inttoptr(address, pointer) for address in (a, b, c, extra))
+        function = _dispatch_function(builder.module, s.type)
+        builder.call(function, [rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def address(typingctx, array, offset):
+    """The address of element `offset` of a contiguous array, counted from its first, as an integer."""
+    signature = types.intp(array, types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        array_type = signature.args[0]
+        data = context.make_array(array_type)(context, builder, arguments[0]).data
+        return builder.ptrtoint(builder.gep(data, [arguments[1]]), _INT)
+
+    return signature, codegen

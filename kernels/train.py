@@ -1,0 +1,184 @@
+"""A chunk of whole training steps in one kernel, executed side by side by every thread of a team.
+
+One step: gather the batch's rows, forward, softmax and loss, backward, update. Work is cut into tiles by the problem's size
+and shared out in contiguous runs; threads meet at a barrier where one phase reads what others wrote in the phase before.
+"""
+
+from ._jit import helper, jit
+from .denormals import flush_denormals, restore_denormals
+from .layers import (
+    backward,
+    backward_tiles,
+    bias_gradient,
+    forward,
+    forward_tiles,
+    panels,
+    strips,
+    weight_gradient,
+    weight_tile,
+    weight_tiles,
+)
+from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, STRIDE, WEIGHTS
+from .softmax import softmax_cross_entropy_row
+from .sync import barrier, share
+from .tile import STORE, UPDATE, address
+from .update import GRADIENT, RATE, SGD, update
+
+
+@helper
+def _gather(thread, threads, rows, batch, X, x, x_start, x_stride):
+    """Copy the batch's rows of X (n, d) to x[x_start:], each thread its share."""
+    first, last = share(batch.size, thread, threads)
+    columns = X.shape[1]
+    for i in range(first, last):
+        start = x_start + i * x_stride
+        x[start : start + columns] = X[batch[i]]
+
+
+@helper
+def _output_rows(thread, threads, rows, layer, itemsize):
+    """The rows whose loss this thread computes: where one panel holds all classes, those whose logits it computed."""
+    if panels(layer[PADDED_OUT], itemsize) == 1:
+        count = strips(rows)
+        first, last = share(count, thread, threads)
+        return first * rows // count, last * rows // count
+    return share(rows, thread, threads)
+
+
+@helper
+def _loss(first, last, rows, layer, outputs, gradients, batch, y, row_losses, row_correct):
+    """dZ = (softmax(Z) - onehot(y)) / rows for rows [first, last) of the output layer, with their losses."""
+    scale = outputs.dtype.type(1) / outputs.dtype.type(rows)
+    for i in range(first, last):
+        start = layer[OUTPUT] + i * layer[STRIDE]
+        row = gradients[start : start + layer[PADDED_OUT]]
+        row[:] = outputs[start : start + layer[PADDED_OUT]]
+        loss, correct = softmax_cross_entropy_row(row, layer[FAN_OUT], y[batch[i]], scale)
+        row_losses[i] = loss
+        row_correct[i] = correct
+
+
+@helper
+def _update_layer(
+    thread, threads, rows, layer, optimizer, settings, parameters, first, second, x, x_start, x_stride, gradients, scratch
+):
+    """dW = X^T dZ and db = sum of dZ's rows, each tile applied to its weights while it is in the first-level cache."""
+    itemsize = x.itemsize
+    begin, end = share(weight_tiles(layer, itemsize), thread, threads)
+    for tile in range(begin, end):
+        column, width, start, tile_rows = weight_tile(tile, layer, itemsize)
+        place = layer[WEIGHTS] + column * layer[FAN_IN] + start * width
+        if optimizer == SGD:
+            rate = -settings[RATE]
+            weight_gradient(
+                rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients, parameters, place, width, rate, UPDATE
+            )  # fmt: skip
+        else:
+            everything = x.dtype.type(-float("inf"))
+            weight_gradient(
+                rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients, scratch, 0, width, everything, STORE
+            )  # fmt: skip
+            stop = place + tile_rows * width
+            update(
+                optimizer, settings, parameters[place:stop], first[place:stop], second[place:stop], scratch[: tile_rows * width]
+            )  # fmt: skip
+        if start == 0:
+            sums = scratch[:width]
+            bias_gradient(rows, layer, column, width, gradients, sums)
+            place = layer[BIAS] + column
+            stop = place + width
+            update(optimizer, settings, parameters[place:stop], first[place:stop], second[place:stop], sums)
+
+
+@helper
+def _step(
+    thread, threads, sync, table, optimizer, settings, parameters, first, second, outputs, gradients, scratch,
+    x_start, x_stride, X, y, batch, row_losses, row_correct,
+):  # fmt: skip
+    """One training step; False if the team was told to give up."""
+    itemsize = outputs.itemsize
+    rows = batch.size
+    layers = table.shape[0]
+    _gather(thread, threads, rows, batch, X, outputs, x_start, x_stride)
+    if not barrier(sync, threads):
+        return False
+    for index in range(layers):
+        layer = table[index]
+        begin, end = share(forward_tiles(rows, layer, itemsize), thread, threads)
+        if index == 0:
+            forward(begin, end, rows, layer, parameters, outputs, x_start, x_stride, outputs)
+        else:
+            below = table[index - 1]
+            forward(begin, end, rows, layer, parameters, outputs, below[OUTPUT], below[STRIDE], outputs)
+        in_one_panel = index == layers - 1 and panels(layer[PADDED_OUT], itemsize) == 1
+        if not in_one_panel and not barrier(sync, threads):
+            return False
+    output = table[layers - 1]
+    begin, end = _output_rows(thread, threads, rows, output, itemsize)
+    _loss(begin, end, rows, output, outputs, gradients, batch, y, row_losses, row_correct)
+    if not barrier(sync, threads):
+        return False
+    # dX of a layer needs its weights from before the update, so the update of the layer above shares a phase with dX below.
+    for index in range(layers - 1, -1, -1):
+        layer = table[index]
+        if index > 0:
+            below = table[index - 1]
+            begin, end = share(backward_tiles(rows, below, itemsize), thread, threads)
+            backward(begin, end, rows, layer, below, parameters, outputs, gradients, scratch)
+            if not barrier(sync, threads):
+                return False
+            _update_layer(
+                thread, threads, rows, layer, optimizer, settings, parameters, first, second,
+                outputs, below[OUTPUT], below[STRIDE], gradients, scratch,
+            )  # fmt: skip
+        else:
+            _update_layer(
+                thread, threads, rows, layer, optimizer, settings, parameters, first, second,
+                outputs, x_start, x_stride, gradients, scratch,
+            )  # fmt: skip
+    return True
+
+
+@jit
+def train_steps(
+    thread, threads, sync, table, optimizer, settings, parameters, first, second, outputs, gradients, scratches,
+    x_start, x_stride, X, y, order, batch_size, losses, correct, row_losses, row_correct,
+):  # fmt: skip
+    """Make settings.shape[0] training steps over the rows `order` of X, y; every thread of the team calls this.
+
+    thread, threads      this thread's number and how many there are
+    sync                 int64 (SYNC_WORDS,), zeros at the start
+    table                int64 (layers, 8): the network, see layout.py
+    optimizer, settings  code and (steps, SETTINGS), see update.py
+    parameters, first, second    arenas of the parameters and of their first and second moment (GRADIENT: gradient to `first`)
+    outputs, gradients   arenas of the activations (the gathered batches at x_start behind them) and of the dZ
+    scratches            (threads, scratch)
+    X, y                 (n, d) C-contiguous, int64 (n,)
+    order, batch_size    int64 row numbers; every batch has batch_size of them but the last, which may be shorter
+    losses, correct      float64 and int64 (steps,): mean loss before the update and rows classified right; written
+    row_losses, row_correct      the same for each row of a batch; overwritten
+    """
+    state = flush_denormals()
+    address_of_sync = address(sync, 0)
+    scratch = scratches[thread]
+    for step in range(settings.shape[0]):
+        batch = order[step * batch_size : (step + 1) * batch_size]
+        # Two places in turn for the gathered batch: the last phase of a step still reads one while the next fills the other.
+        x_place = x_start + step % 2 * batch_size * x_stride
+        if not _step(
+            thread, threads, address_of_sync, table, optimizer, settings[step], parameters, first, second, outputs, gradients,
+            scratch, x_place, x_stride, X, y, batch, row_losses, row_correct,
+        ):  # fmt: skip
+            break
+        if thread == 0:
+            # After the step's last barrier nobody writes row losses until the next step's first one.
+            total = 0.0
+            hits = 0
+            for i in range(batch.size):
+                total += row_losses[i]
+                hits += row_correct[i]
+            losses[step] = total / batch.size
+            correct[step] = hits
+    # Nobody returns before all are done: the caller reads the parameters.
+    barrier(address_of_sync, threads)
+    restore_denormals(state)
