@@ -32,14 +32,14 @@ def gradient_check(net: MLP, X: object, y: object, seed: int = 0) -> dict[str, f
 
     The keys are "weights[0]", "biases[0]", "weights[1]" and so on. The error of a parameter p with gradient g
     and measured slope s is |g - s| / max(|g|, |s|, 1e-6 max(1, L)): relative, but for slopes so small that
-    they are lost in the rounding of L; 0 and 0 give 0. Right gradients stay below 1e-6. A g that is 0, or twice
-    what it should be, gives 1 or 1/2.
+    they are lost in the rounding of L; 0 and 0 give 0. Right gradients stay below 1e-6. A g that is 0, or
+    twice what it should be, gives 1 or 1/2.
 
     The slope is the central difference of fourth order, (8 (L₁ - L₋₁) - (L₂ - L₋₂)) / 12h, L_k = L(p + k h).
     Where a step crosses the kink of a ReLU it is wrong, and where p lies on a kink (as a bias of 0 does when
     a sample is all zeros) there are two slopes, one to each side. So those of both sides are measured as well,
     (-3 L₀ + 4 L₁ - L₂) / 2h and its mirror image. Where none of the three agrees, all are again with smaller
-    steps: h = 2⁻¹⁰, 2⁻¹³, 2⁻¹⁶, 2⁻¹⁹, 2⁻²², times |p| where that is above 1. The best agreement counts; a
+    steps: h = 2⁻¹⁰, 2⁻¹³, 2⁻¹⁶, 2⁻¹⁹, 2⁻²², times |p| where that is above 1. The best agreement counts: a
     wrong gradient agrees with none. When most units are within 1e-6 of their kinks, as with weights a hundred
     times smaller than He's, every step crosses some, and right gradients too have errors.
 

@@ -28,6 +28,14 @@ def helper(function):
     return numba.njit(nogil=True, error_model="numpy")(function)
 
 
+def inlined(function):
+    """Compile `function` as part of each caller's own text.
+
+    For what calls the register tile: a helper is optimised again with each caller above it, and the tiles' code with it.
+    """
+    return numba.njit(nogil=True, error_model="numpy", inline="always")(function)
+
+
 def require_jit():
     """Raise RuntimeError where Numba is told not to compile: vector instructions have no Python form."""
     if config.DISABLE_JIT:

@@ -16,9 +16,11 @@ def relu_elements(x, out):
 def softmax_rows(x, padded, out):
     """out[i] = softmax(x[i]) for each row; `padded` is a buffer of one row, rounded up to whole vectors."""
     for i in range(x.shape[0]):
-        padded[: x.shape[1]] = x[i]
+        for j in range(x.shape[1]):
+            padded[j] = x[i, j]
         softmax_row(padded, x.shape[1])
-        out[i] = padded[: x.shape[1]]
+        for j in range(x.shape[1]):
+            out[i, j] = padded[j]
 
 
 @jit
@@ -26,7 +28,9 @@ def softmax_cross_entropy_rows(logits, labels, padded, losses, gradient):
     """losses[i] = -log softmax(logits[i])[labels[i]], gradient = d mean(losses) / d logits; `padded` as in softmax_rows."""
     scale = logits.dtype.type(1) / logits.dtype.type(logits.shape[0])
     for i in range(logits.shape[0]):
-        padded[: logits.shape[1]] = logits[i]
+        for j in range(logits.shape[1]):
+            padded[j] = logits[i, j]
         loss, _ = softmax_cross_entropy_row(padded, logits.shape[1], labels[i], scale)
         losses[i] = loss
-        gradient[i] = padded[: logits.shape[1]]
+        for j in range(logits.shape[1]):
+            gradient[i, j] = padded[j]

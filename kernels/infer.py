@@ -40,5 +40,6 @@ def infer_rows(thread, threads, table, parameters, outputs, block, X, labels, pr
                 row_correct[start + i] = correct
             else:
                 softmax_row(row, classes)
-                probabilities[start + i] = row[:classes]
+                for j in range(classes):
+                    probabilities[start + i, j] = row[j]
     restore_denormals(state)

@@ -4,7 +4,7 @@ A product's tiles are numbered panel by panel, and within a panel strip by strip
 [first, last) that it is given. Each element is computed by one thread, in one order: any cut gives the same bits.
 """
 
-from ._jit import helper
+from ._jit import helper, inlined
 from .host import host
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
 from .tile import MASK, ROWS, STORE, UPDATE, VECTORS, address, multiply_tile
@@ -31,7 +31,7 @@ def forward_tiles(rows, layer, itemsize):
     return panels(layer[PADDED_OUT], itemsize) * strips(rows)
 
 
-@helper
+@inlined
 def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y):
     """Y = f(X W + b), tiles [first, last): X (rows, fan_in) from x[x_start:], Y (rows, fan_out) in y at the layer's place."""
     itemsize = y.itemsize
@@ -89,7 +89,7 @@ def backward_tiles(rows, below, itemsize):
     return panels(below[PADDED_OUT], itemsize) * strips(rows)
 
 
-@helper
+@inlined
 def backward(first, last, rows, layer, below, parameters, outputs, gradients, scratch):
     """dX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`."""
     itemsize = outputs.itemsize
@@ -143,7 +143,7 @@ def weight_tile(tile, layer, itemsize):
     return column, min(panel, layer[PADDED_OUT] - column), start, (strip + 1) * layer[FAN_IN] // count - start
 
 
-@helper
+@inlined
 def weight_gradient(rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients, out, place, stride, s, mode):
     """One tile of X^T dZ: rows [start, start + tile_rows), columns [column, column + width), to out[place:] by `mode`."""
     multiply_tile(

@@ -30,8 +30,10 @@ def _pack_panels(first, last, depth, columns, b, row_step, column_step, packed):
             for k in range(depth):
                 source = b[k * row_step + column : k * row_step + column + used]
                 target = packed[start + k * width : start + (k + 1) * width]
-                target[:used] = source
-                target[used:] = 0
+                for j in range(used):
+                    target[j] = source[j]
+                for j in range(used, width):
+                    target[j] = 0
         else:
             for j in range(used):
                 source = b[(column + j) * column_step : (column + j) * column_step + depth]

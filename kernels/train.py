@@ -4,7 +4,7 @@ One step: gather the batch's rows, forward, softmax and loss, backward, update. 
 and shared out in contiguous runs; threads meet at a barrier where one phase reads what others wrote in the phase before.
 """
 
-from ._jit import helper, jit
+from ._jit import helper, inlined, jit
 from .denormals import flush_denormals, restore_denormals
 from .layers import (
     backward,
@@ -26,13 +26,16 @@ from .update import GRADIENT, RATE, SGD, update
 
 
 @helper
-def _gather(thread, threads, rows, batch, X, x, x_start, x_stride):
+def _gather(thread, threads, batch, X, x, x_start, x_stride):
     """Copy the batch's rows of X (n, d) to x[x_start:], each thread its share."""
     first, last = share(batch.size, thread, threads)
     columns = X.shape[1]
     for i in range(first, last):
         start = x_start + i * x_stride
-        x[start : start + columns] = X[batch[i]]
+        target = x[start : start + columns]
+        source = X[batch[i]]
+        for j in range(columns):  # not target[:] = source: Numba compiles its error message for 2.5 s
+            target[j] = source[j]
 
 
 @helper
@@ -52,13 +55,15 @@ def _loss(first, last, rows, layer, outputs, gradients, batch, y, row_losses, ro
     for i in range(first, last):
         start = layer[OUTPUT] + i * layer[STRIDE]
         row = gradients[start : start + layer[PADDED_OUT]]
-        row[:] = outputs[start : start + layer[PADDED_OUT]]
+        logits = outputs[start : start + layer[PADDED_OUT]]
+        for j in range(row.size):
+            row[j] = logits[j]
         loss, correct = softmax_cross_entropy_row(row, layer[FAN_OUT], y[batch[i]], scale)
         row_losses[i] = loss
         row_correct[i] = correct
 
 
-@helper
+@inlined
 def _update_layer(
     thread, threads, rows, layer, optimizer, settings, parameters, first, second, x, x_start, x_stride, gradients, scratch
 ):
@@ -90,7 +95,7 @@ def _update_layer(
             update(optimizer, settings, parameters[place:stop], first[place:stop], second[place:stop], sums)
 
 
-@helper
+@inlined
 def _step(
     thread, threads, sync, table, optimizer, settings, parameters, first, second, outputs, gradients, scratch,
     x_start, x_stride, X, y, batch, row_losses, row_correct,
@@ -99,7 +104,7 @@ def _step(
     itemsize = outputs.itemsize
     rows = batch.size
     layers = table.shape[0]
-    _gather(thread, threads, rows, batch, X, outputs, x_start, x_stride)
+    _gather(thread, threads, batch, X, outputs, x_start, x_stride)
     if not barrier(sync, threads):
         return False
     for index in range(layers):

@@ -1,5 +1,7 @@
 """Fixtures for several test files: a small data set, and a backend in NumPy that keeps a record."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ class NumpyBackend:
     """Plain SGD in NumPy, in chunks of two steps; `instances` are the training runs so far."""
 
     steps_per_chunk = 2
-    instances = []
+    instances: ClassVar[list] = []
 
     def __init__(self, net, optimizer, X, y, batch_size, threads):
         self.net, self.optimizer, self.X, self.y = net, optimizer, X, y

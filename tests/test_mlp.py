@@ -135,7 +135,9 @@ class TestAssigning:
 
 
 class TestCopies:
-    @pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, lambda net: pickle.loads(pickle.dumps(net))])
+    @pytest.mark.parametrize(
+        "duplicate", [copy.deepcopy, copy.copy, lambda net: pickle.loads(pickle.dumps(net))]
+    )
     def test_copy_is_equal_and_apart(self, duplicate, blobs, numpy_backend):
         net = fastnn.MLP([4, 5, 3], init="glorot_normal", seed=3)
         net.classes = ("a", "b", "c")
@@ -242,7 +244,13 @@ class TestInput:
 
     @pytest.mark.parametrize(
         "change",
-        [list, tuple, lambda y: y.astype(np.uint8), lambda y: y.astype(np.float32), lambda y: y.astype(">u8")],
+        [
+            list,
+            tuple,
+            lambda y: y.astype(np.uint8),
+            lambda y: y.astype(np.float32),
+            lambda y: y.astype(">u8"),
+        ],
     )
     def test_labels_of_many_kinds(self, numpy_backend, blobs, change):
         X, y = blobs
@@ -284,7 +292,9 @@ class TestInput:
         X = np.ones((1000, 784), np.float32)
         X[row, column] = value
         X[row + 1 :, column] = value
-        with pytest.raises(ValueError, match=rf"^X\[{row}, {column}\] is {value}; every value must be finite"):
+        with pytest.raises(
+            ValueError, match=rf"^X\[{row}, {column}\] is {value}; every value must be finite"
+        ):
             checks.check_X(X, 784, np.dtype(np.float32))
 
     def test_largest_finite_values_are_no_infinities(self):

@@ -53,8 +53,8 @@ class Workload:
         return 2 * (3 * sum(macs) - macs[0])
 
 
-# Workload C's products: forward of both layers, the gradients of both weights and of the hidden layer; then the
-# last between two wide layers, and a square one.
+# All products of workload C: two forward, two of the weights' gradients, one of the hidden layer's. Then the last
+# kind between two wide layers, and a square.
 PRODUCTS = (
     Product("nn", 128, 784, 512),
     Product("nn", 128, 512, 10),

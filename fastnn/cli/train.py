@@ -4,15 +4,16 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 import fastnn
+from fastnn.backends.jit import needs_compiling
 from fastnn.cli import defaults
 from fastnn.cli.data import training_data
 from fastnn.cli.display import percent
 from fastnn.cli.progress import make_progress
 from fastnn.cli.scores import print_halves
 from fastnn.cli.signals import held, termination_raises
-
-COMPILE_SECONDS = 20  # about, on two cores
 
 
 def run(args) -> int:
@@ -36,9 +37,7 @@ def run(args) -> int:
         )
         net.classes = train.classes
         print(describe(net, args, optimizer), flush=True)
-        if args.backend == "jit" and needs_compiling():
-            print(f"compiling the kernels for this processor, once: about {COMPILE_SECONDS} s", flush=True)
-
+        load_kernels(net.dtype)
         progress = make_progress(args.epochs, live=not args.no_progress)
         try:
             with progress:
@@ -119,11 +118,16 @@ def describe(net, args, optimizer) -> str:
     return ", ".join(settings)
 
 
-def needs_compiling() -> bool:
-    """Tell whether the first step will have to wait for the compiler."""
-    from fastnn.backends import jit
-
-    return jit.needs_compiling()
+def load_kernels(dtype: np.dtype) -> None:
+    """Compile the kernels, or read them from the cache, before the training and its clock start."""
+    if needs_compiling():
+        print(
+            f"compiling the kernels for this processor, once: about {defaults.COMPILE_SECONDS} s", flush=True
+        )
+    tiny = fastnn.MLP([1, 2], dtype=dtype)
+    X, y = np.zeros((1, 1)), np.zeros(1, np.int64)
+    tiny.fit(X, y, epochs=1)
+    tiny.evaluate(X, y)
 
 
 def keep(net, output: Path, progress, rows: int) -> str:

@@ -58,7 +58,8 @@ def _read_npz(file: BinaryIO, path: Path, label: str | None) -> Dataset:
             arrays = {name: np.asarray(archive[name]) for name in ("X", label or "y") if name in names}
     # zipfile, zlib and NumPy each fail in their own way at damaged bytes, objects, and sizes beyond memory.
     except Exception as error:
-        raise DataError(f"{path} cannot be read ({error}); arrays of numbers or text are needed") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path} cannot be read ({reason}); arrays of numbers or text are needed") from error
     for name in ("X",) if label is None else ("X", label):
         if name not in arrays:
             raise DataError(f"{path} has no array {name!r}; it holds {_listed(names)}")
@@ -92,14 +93,15 @@ def _npz_features(X: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _read_csv(file: BinaryIO, path: Path, label: str | None) -> Dataset:
-    reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
-    try:
-        header = _read_header(reader, path, label)
-        return _read_rows(reader, header, path, label)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}, after line {reader.line_num}: {error}; comma-separated UTF-8 is needed"
-        ) from error
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, strict=True)
+        try:
+            header = _read_header(reader, path, label)
+            return _read_rows(reader, header, path, label)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{path}, after line {reader.line_num}: {error}; comma-separated UTF-8 is needed"
+            ) from error
 
 
 def _read_header(reader: Iterator[list[str]], path: Path, label: str | None) -> list[str]:

@@ -55,6 +55,15 @@ def as_matrix(x: Any, name: str) -> tuple[Matrix, int | None]:
     return rows, shape[1] if len(shape) == 2 else None
 
 
+def as_flag(x: Any, name: str) -> bool:
+    """Return x, which must be True or False. Raises TypeError for others."""
+    if hasattr(x, "tolist"):
+        x = x.tolist()
+    if not isinstance(x, bool):
+        raise TypeError(f"{name} is of type {type(x).__name__}; it must be True or False")
+    return x
+
+
 def as_labels(labels: Any, rows: int, classes: int) -> list[int]:
     """Return labels as a list of ints (rows,), each from 0 to classes - 1. Raises ValueError for others."""
     labels = as_vector(labels, "labels")

@@ -4,10 +4,11 @@ A matrix (m, n) is a list of m rows of n floats. Functions return new lists and 
 """
 
 import math
+from numbers import Real
 from operator import mul
 from typing import Any
 
-from .inputs import Matrix, Vector, as_labels, as_matrix, as_vector
+from .inputs import Matrix, Vector, as_flag, as_labels, as_matrix, as_sequence, as_vector
 
 
 def dot(u: Vector, v: Vector) -> float:
@@ -30,6 +31,7 @@ def matmul(
 
     Raises ValueError when the shapes do not fit, TypeError when entries are not real numbers.
     """
+    transpose_a, transpose_b = as_flag(transpose_a, "transpose_a"), as_flag(transpose_b, "transpose_b")
     A, a_width = as_matrix(a, "a")
     B, b_width = as_matrix(b, "b")
     a_inner = len(A) if transpose_a else a_width
@@ -69,10 +71,14 @@ def column_sums(dZ: Any) -> Vector:
     return [sum(column, 0.0) for column in transpose(dZ, width)]
 
 
-def relu(x: Any) -> Matrix:
-    """max(x, 0) of every entry; NaN stays NaN. x (m, n) -> (m, n)."""
-    # Not max(0.0, value): of 0.0 and NaN, Python's max is 0.0.
-    return [[0.0 if value <= 0.0 else value for value in row] for row in as_matrix(x, "x")[0]]
+def relu(x: Any) -> Any:
+    """max(x, 0) of every number; NaN stays NaN. x: a number, or lists of any depth -> the same arrangement."""
+    if hasattr(x, "tolist"):
+        x = x.tolist()
+    if isinstance(x, Real):
+        # Not max(0.0, x): of 0.0 and NaN, Python's max is 0.0.
+        return 0.0 if x <= 0.0 else float(x)
+    return [relu(part) for part in as_sequence(x, "x")]
 
 
 def relu_backward(dA: Any, Z: Any) -> Matrix:
@@ -90,7 +96,7 @@ def shifted_exponentials(row: Vector) -> tuple[Vector, float]:
     The maximum is the row's own. With one maximum for a whole batch, a row far below it would underflow to
     zeros everywhere, and its softmax be 0 / 0.
     """
-    largest = max(row, default=0.0)
+    largest = max(row)
     return [math.exp(z - largest) for z in row], largest
 
 
@@ -102,8 +108,11 @@ def softmax_row(row: Vector) -> Vector:
 
 
 def softmax(x: Any) -> Matrix:
-    """p_ij = e^(x_ij) / Σ_k e^(x_ik). x (m, n) -> (m, n); every row has the sum 1."""
-    return [softmax_row(row) for row in as_matrix(x, "x")[0]]
+    """p_ij = e^(x_ij) / Σ_k e^(x_ik). x (m, n), n at least 1 -> (m, n); every row has the sum 1."""
+    rows, classes = as_matrix(x, "x")
+    if classes == 0:
+        raise ValueError("x has no columns; at least one is needed")
+    return [softmax_row(row) for row in rows]
 
 
 def cross_entropy_row(row: Vector, label: int) -> float:
@@ -125,6 +134,8 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Vector, Matrix]:
     Raises ValueError for a wrong shape or label.
     """
     logits, classes = as_matrix(logits, "logits")
+    if classes == 0:
+        raise ValueError("logits has no columns; at least one is needed")
     m = len(logits)
     labels = as_labels(labels, m, classes or 0)
     losses, gradient = [], []
