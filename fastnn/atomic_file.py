@@ -65,8 +65,8 @@ def _mode_to_keep(target: str) -> int | None:
 
 
 def _sync_folder(folder: str) -> None:
-    # Makes the new name last through a power cut. Not every file system can do it, and where it fails, a power cut
-    # brings back the old file at worst, which is whole too: no reason to report that the file was not written.
+    # Makes the new name last through a power cut. Not every file system can, and where it fails, a power cut
+    # brings back the old file at worst, which is whole too: no reason to say that the file was not written.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -43,14 +43,14 @@ def describe(value: object) -> str:
     return f"an object of type {type(value).__name__}"
 
 
-def whole_number(value: object, name: str, least: int = 1, most: int | None = LARGEST_COUNT) -> int:
+def whole_number(value: Any, name: str, least: int = 1, most: int | None = LARGEST_COUNT) -> int:
     """Return `value` as an int from `least` to `most`: a Python or NumPy integer, no bool and no float."""
     span = f"from {least} to {most}" if most is not None else f"of at least {least}"
     need = f"a whole number {span} is needed"
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is {describe(value)}; {need}")
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} is {describe(value)}; {need}") from None
     if number < least or (most is not None and number > most):
@@ -148,7 +148,7 @@ def check_classes(names: Any, classes: int) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def real_array(value: Any, name: str) -> np.ndarray:
+def real_array(value: Any, name: str, need: str = "real numbers are needed") -> np.ndarray:
     """Return `value` as an array of real numbers (booleans, integers or floats), not copied if it is one."""
     if type(value).__module__.partition(".")[0] == "scipy" and hasattr(value, "toarray"):
         raise TypeError(f"{name} is a SciPy sparse matrix; a dense array is needed: pass {name}.toarray()")
@@ -158,12 +158,11 @@ def real_array(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
     except Exception as error:  # a foreign __array__ may raise anything
         raise TypeError(
-            f"{name} is {describe(value)} that NumPy cannot make an array of; "
-            "real numbers in rows of equal length are needed"
+            f"{name} is {describe(value)} that NumPy cannot make an array of; {need}, in rows of equal length"
         ) from error
     if array.dtype.kind not in "biuf":
         what = _KINDS.get(array.dtype.kind, "values that are no numbers")
-        raise TypeError(f"{name} holds {what} (type {array.dtype}); real numbers are needed")
+        raise TypeError(f"{name} holds {what} (type {array.dtype}); {need}")
     return array
 
 
@@ -220,7 +219,8 @@ def check_y(y: Any, rows: int, classes: int, name: str = "y") -> np.ndarray:
     Raises TypeError for what is not real numbers, ValueError for anything but one dimension, a length other
     than `rows`, and labels that are not whole numbers in that range.
     """
-    labels = real_array(y, name)
+    need = f"labels must be whole numbers from 0 to {classes - 1}"
+    labels = real_array(y, name, need)
     if labels.ndim != 1:
         hint = f": pass {name}.ravel()" if labels.ndim == 2 and labels.shape[1] == 1 else ""
         raise ValueError(f"{name} has shape {labels.shape}; one dimension is needed, ({rows},){hint}")
@@ -231,9 +231,7 @@ def check_y(y: Any, rows: int, classes: int, name: str = "y") -> np.ndarray:
         bad |= labels != np.floor(labels)  # holds for NaN too
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(
-            f"{name}[{row}] is {describe(labels[row])}; labels must be whole numbers from 0 to {classes - 1}"
-        )
+        raise ValueError(f"{name}[{row}] is {describe(labels[row])}; {need}")
     return np.require(labels, np.int64, ["C", "A", "E"])
 
 

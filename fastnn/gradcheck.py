@@ -17,7 +17,7 @@ SMALL = 1000
 ENTRIES = 50
 """In a larger network, so many are checked of each array."""
 
-STEPS = (2.0**-10, 2.0**-13, 2.0**-16, 2.0**-19, 2.0**-22)
+STEPS = (2.0**-10, 2.0**-12, 2.0**-14, 2.0**-16, 2.0**-18, 2.0**-20, 2.0**-22)
 """The steps h, for parameters up to 1; powers of two, so that p + h is nearly exact."""
 
 CLOSE = 1e-7
@@ -35,13 +35,14 @@ def gradient_check(net: MLP, X: object, y: object, seed: int = 0) -> dict[str, f
     they are lost in the rounding of L; 0 and 0 give 0. Right gradients stay below 1e-6. A g that is 0, or
     twice what it should be, gives 1 or 1/2.
 
-    The slope is the central difference of fourth order, (8 (L₁ - L₋₁) - (L₂ - L₋₂)) / 12h, L_k = L(p + k h).
-    Where a step crosses the kink of a ReLU it is wrong, and where p lies on a kink (as a bias of 0 does when
-    a sample is all zeros) there are two slopes, one to each side. So those of both sides are measured as well,
-    (-3 L₀ + 4 L₁ - L₂) / 2h and its mirror image. Where none of the three agrees, all are again with smaller
-    steps: h = 2⁻¹⁰, 2⁻¹³, 2⁻¹⁶, 2⁻¹⁹, 2⁻²², times |p| where that is above 1. The best agreement counts: a
-    wrong gradient agrees with none. When most units are within 1e-6 of their kinks, as with weights a hundred
-    times smaller than He's, every step crosses some, and right gradients too have errors.
+    The slope is the central difference of fourth order, (8 (L₁ - L₋₁) - (L₂ - L₋₂)) / 12h, L_k = L(p +
+    kh). Where a step crosses the kink of a ReLU it is wrong, and where p lies on a kink (as a bias of 0
+    does when a sample is all zeros) there are two slopes, one to each side. So those of both sides are
+    measured too, (-3 L₀ + 4 L₁ - L₂) / 2h and its mirror image. Where none of the three agrees, all are
+    measured again with smaller steps: h = 2⁻¹⁰, 2⁻¹² ... 2⁻²², times |p| where that is above 1. The best
+    agreement counts: a wrong gradient agrees with none. When most units are within 1e-6 of their kinks,
+    as with weights a hundred times smaller than He's, every step crosses some, and right gradients too
+    have errors.
 
     All is computed in float64, on a copy: a float32 network is checked as the float64 network with the same
     parameters, and is itself never written to. Up to 1000 parameters are checked all; of a larger network,
@@ -92,7 +93,7 @@ def _error(loss: Callable[[], float], level: float, array: np.ndarray, i: int, g
     floor = RESOLUTION * max(1.0, level)
     best = inf
     for step in STEPS:
-        h = step * max(1.0, abs(array[i]))
+        h = step * max(1.0, abs(float(array[i])))
         for slope in _slopes(loss, level, array, i, h):
             error = abs(gradient - slope) / max(abs(gradient), abs(slope), floor)
             if isfinite(error):
@@ -106,7 +107,7 @@ def _slopes(
     loss: Callable[[], float], level: float, array: np.ndarray, i: int, h: float
 ) -> tuple[float, float, float]:
     """Measure the slope of the loss in array[i]: around its value, to the right, and to the left."""
-    p = array[i]
+    p = float(array[i])
 
     def at(k: int) -> float:
         array[i] = p + k * h

@@ -244,7 +244,8 @@ class MLP:
         return {**state, "weights": list(self.weights), "biases": list(self.biases)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        arrays = {name: state[name] for name in ("weights", "biases")}
-        vars(self).update({name: value for name, value in state.items() if name not in arrays})
+        arrays = (*state.pop("weights"), *state.pop("biases"))
+        vars(self).update(state)
         self._parameters = Parameters(self._sizes, self._dtype)
-        self.weights, self.biases = arrays["weights"], arrays["biases"]
+        for view, array in zip((*self.weights, *self.biases), arrays, strict=True):
+            view[...] = array

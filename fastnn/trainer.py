@@ -73,7 +73,7 @@ def _train(net: "MLP", parameters: Parameters, run: Run) -> History:
     epoch = 1
     try:
         while epoch <= run.epochs and history.stopped is None:
-            loss, accuracy, seconds = _kept(net, parameters, run, backend, epoch)
+            loss, accuracy, seconds = _train_epoch(net, parameters, run, backend, epoch)
             net.epochs_trained += 1
             _record(net, run, history, loss, accuracy, seconds)
             run.reporter.on_epoch(net, history)
@@ -87,13 +87,13 @@ def _train(net: "MLP", parameters: Parameters, run: Run) -> History:
     return history
 
 
-def _kept(
+def _train_epoch(
     net: "MLP", parameters: Parameters, run: Run, backend: Backend, epoch: int
 ) -> tuple[float, float, float]:
     """Train one epoch; however it ends, the network has finite parameters, the latest there are."""
     before = parameters.arena.copy()
     try:
-        result = _train_epoch(net, run, backend, epoch)
+        result = _run_epoch(net, run, backend, epoch)
         backend.pull()
         if not parameters.is_finite():
             raise TrainingDiverged(_diverged("a parameter is not finite", epoch, "its last"))
@@ -105,7 +105,7 @@ def _kept(
     return result
 
 
-def _train_epoch(net: "MLP", run: Run, backend: Backend, epoch: int) -> tuple[float, float, float]:
+def _run_epoch(net: "MLP", run: Run, backend: Backend, epoch: int) -> tuple[float, float, float]:
     """Return the epoch's mean loss, its accuracy and its seconds."""
     n, batch = len(run.samples[1]), run.batch_size
     rows = generator(net.seed, 1, net.epochs_trained).permutation(n) if run.shuffle else np.arange(n)

@@ -1,58 +1,144 @@
-"""Row-stable softmax, alone and fused with its cross-entropy loss and gradient.
+"""Row-stable softmax, alone and fused with its cross-entropy loss and gradient, in vector IR.
 
 The maximum is taken over each row, starting from the row's first element, and subtracted before exp: no row can overflow,
-and at least one term is 1. A maximum over the whole batch lets rows far below it vanish and divides 0 by 0.
-Rows lie `stride` elements apart; the padding behind `classes` columns, up to `width`, is overwritten.
+and at least one term is 1. A maximum over the whole batch lets rows far below it vanish, and divides 0 by 0.
+A row is `width` elements long, whole vectors, of which the first `classes` count; what lies behind them is overwritten.
 """
 
-import math
+from llvmlite import ir
+from numba import types
+from numba.core.extending import intrinsic
 
 from ._jit import helper
-from .exp import exp_nonpositive
+from .exp_log import emit_exp, log_positive
+from .tile import address
+from .vectors import INT32, INT64, load_vector, reduce_vector, splat, store_vector, vector_type
 
 
-@helper
-def exp_row(row, classes):
-    """row[j] = exp(row[j] - m), m = max of row[:classes]; return m, sum_j exp(row[j] - m) and the first index of m."""
-    top = row[0]
-    best = 0
-    for j in range(1, classes):
-        if row[j] > top:
-            top = row[j]
-            best = j
-    for j in range(classes, row.size):
-        row[j] = top  # so that exp of the padding cannot overflow
-    for j in range(row.size):
-        row[j] = exp_nonpositive(row[j] - top)
-    total = row[0]
-    for j in range(1, classes):
-        total += row[j]
-    return top, total, best
+class _RowLoop:
+    """for v in range(0, width, lanes): emits the loop's head and foot around a body, with values carried along."""
+
+    def __init__(self, builder, width, lanes, carried):
+        self.builder = builder
+        before = builder.block
+        self.body = builder.append_basic_block("row")
+        self.after = builder.append_basic_block("row_end")
+        builder.branch(self.body)  # a row has at least one vector
+        builder.position_at_end(self.body)
+        self.index = builder.phi(INT64)
+        self.index.add_incoming(ir.Constant(INT64, 0), before)
+        self.values = [builder.phi(value.type) for value in carried]
+        for phi, value in zip(self.values, carried, strict=True):
+            phi.add_incoming(value, before)
+        self.width, self.lanes = width, lanes
+
+    def close(self, results):
+        builder = self.builder
+        following = builder.add(self.index, ir.Constant(INT64, self.lanes))
+        self.index.add_incoming(following, builder.block)
+        for phi, value in zip(self.values, results, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.cbranch(builder.icmp_signed("<", following, self.width), self.body, self.after)
+        builder.position_at_end(self.after)
+        return results
+
+
+def _lane_numbers(builder, index, count):
+    """int32 vector: the columns that a vector at column `index` holds."""
+    vector = ir.VectorType(INT32, count)
+    return builder.add(splat(builder, builder.trunc(index, INT32), vector), ir.Constant(vector, list(range(count))))
+
+
+@intrinsic
+def _exp_row(typingctx, place, width, classes, kind):
+    """row[j] = exp(row[j] - m), m the maximum; return m, the sum of the terms and the first column that holds m.
+
+    `place` is the row's address, `kind` any value of its type.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        place, width, classes, kind = arguments
+        vector, _ = vector_type(kind.type)
+        count = vector.count
+        row = builder.inttoptr(place, kind.type.as_pointer())
+        lane_vector = ir.VectorType(INT32, count)
+        class_count = splat(builder, builder.trunc(classes, INT32), lane_vector)
+        first = splat(builder, builder.load(row), vector)
+
+        def largest(a, b):
+            return builder.select(builder.fcmp_ordered(">", b, a), b, a)
+
+        loop = _RowLoop(builder, width, count, [first])
+        columns = _lane_numbers(builder, loop.index, count)
+        counts = builder.icmp_signed("<", columns, class_count)
+        z = builder.select(counts, load_vector(builder, builder.gep(row, [loop.index]), vector), first)
+        (top,) = loop.close([largest(loop.values[0], z)])
+        maximum = reduce_vector(builder, top, largest)
+        top = splat(builder, maximum, vector)
+
+        nowhere = ir.Constant(lane_vector, [2**31 - 1] * count)
+        loop = _RowLoop(builder, width, count, [ir.Constant(vector, [0.0] * count), nowhere])
+        columns = _lane_numbers(builder, loop.index, count)
+        counts = builder.icmp_signed("<", columns, class_count)
+        pointer = builder.gep(row, [loop.index])
+        z = builder.select(counts, load_vector(builder, pointer, vector), top)
+        term = emit_exp(builder, builder.fsub(z, top))
+        term = builder.select(counts, term, ir.Constant(vector, [0.0] * count))
+        store_vector(builder, term, pointer)
+        holds = builder.and_(counts, builder.fcmp_ordered("==", z, top))
+        found = builder.select(holds, columns, nowhere)
+        earlier = builder.icmp_signed("<", found, loop.values[1])
+        total, where = loop.close(
+            [builder.fadd(loop.values[0], term), builder.select(earlier, found, loop.values[1])]
+        )
+        total = reduce_vector(builder, total, builder.fadd)
+        where = reduce_vector(builder, where, lambda a, b: builder.select(builder.icmp_signed("<", a, b), a, b))
+        return context.make_tuple(builder, signature.return_type, [maximum, total, builder.sext(where, INT64)])
+
+    return types.Tuple((kind, kind, types.int64))(types.intp, types.intp, types.intp, kind), codegen
+
+
+@intrinsic
+def _scale_row(typingctx, place, width, total, label, scale):
+    """row[j] = scale * (row[j] / total - (j == label)); label -1 for none."""
+
+    def codegen(context, builder, signature, arguments):
+        place, width, total, label, scale = arguments
+        vector, _ = vector_type(scale.type)
+        count = vector.count
+        row = builder.inttoptr(place, scale.type.as_pointer())
+        divisor, factor = splat(builder, total, vector), splat(builder, scale, vector)
+        target = splat(builder, builder.trunc(label, INT32), ir.VectorType(INT32, count))
+        loop = _RowLoop(builder, width, count, [])
+        pointer = builder.gep(row, [loop.index])
+        p = builder.fdiv(load_vector(builder, pointer, vector), divisor)
+        is_target = builder.icmp_signed("==", _lane_numbers(builder, loop.index, count), target)
+        p = builder.select(is_target, builder.fsub(p, ir.Constant(vector, [1.0] * count)), p)
+        store_vector(builder, builder.fmul(p, factor), pointer)
+        loop.close([])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, scale, types.intp, scale), codegen
 
 
 @helper
 def softmax_row(row, classes):
-    """row[j] = exp(row[j] - m) / sum_l exp(row[l] - m)."""
-    _, total, _ = exp_row(row, classes)
-    for j in range(row.size):
-        row[j] /= total
+    """row[j] = exp(row[j] - m) / sum_l exp(row[l] - m), m = max_l row[l]; 0 behind the classes."""
+    place = address(row, 0)
+    _, total, _ = _exp_row(place, row.size, classes, row[0])
+    _scale_row(place, row.size, total, -1, row.dtype.type(1))
 
 
 @helper
 def softmax_cross_entropy_row(row, classes, label, scale):
-    """Loss -log softmax(row)[label], by log-sum-exp; row becomes scale * (softmax(row) - onehot(label)), padding 0.
+    """Loss -log softmax(row)[label], by log-sum-exp; row becomes scale * (softmax(row) - onehot(label)), 0 behind the classes.
 
-    Returns the loss and whether `label` is the class of the (first) largest logit.
+    Returns the loss and whether `label` is the first column that holds the largest logit.
     """
+    place = address(row, 0)
     logit = row[label]
-    top, total, best = exp_row(row, classes)
-    # top - logit is exact or large; log(total) is between 0 and log(classes): nothing cancels, nothing needs an epsilon.
-    loss = math.log(total) + (top - logit)
-    for j in range(row.size):
-        row[j] /= total
-    row[label] -= row.dtype.type(1)
-    for j in range(row.size):
-        row[j] *= scale
-    for j in range(classes, row.size):
-        row[j] = 0
-    return loss, best == label
+    top, total, best = _exp_row(place, row.size, classes, logit)
+    _scale_row(place, row.size, total, label, scale)
+    # The sum is from 1 to `classes`, its logarithm from 0 up, and top - logit from 0 up: nothing cancels, and nothing
+    # needs an epsilon.
+    return log_positive(total) + (top - logit), best == label

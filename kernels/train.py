@@ -58,9 +58,7 @@ def _loss(first, last, rows, layer, outputs, gradients, batch, y, row_losses, ro
         logits = outputs[start : start + layer[PADDED_OUT]]
         for j in range(row.size):
             row[j] = logits[j]
-        loss, correct = softmax_cross_entropy_row(row, layer[FAN_OUT], y[batch[i]], scale)
-        row_losses[i] = loss
-        row_correct[i] = correct
+        row_losses[i], row_correct[i] = softmax_cross_entropy_row(row, layer[FAN_OUT], y[batch[i]], scale)
 
 
 @inlined

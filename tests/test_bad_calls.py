@@ -56,7 +56,7 @@ BAD_X = {
     "ragged": (
         [[1, 2, 3, 4], [1, 2]],
         TypeError,
-        "X is an object of type list .*rows of equal length are needed",
+        "X is an object of type list .*real numbers are needed, in rows of equal length",
     ),
     "circular": (circular(), (TypeError, ValueError), "X .*needed"),
     "broken": (Broken(), TypeError, "X is an object of type Broken .*are needed"),
@@ -83,11 +83,11 @@ BAD_X = {
 
 LABELS = "labels must be whole numbers from 0 to 2"
 BAD_Y = {
-    "string": ("abc", TypeError, f"y holds strings .*{NEEDS_NUMBERS}"),
-    "strings": (y.astype(str), TypeError, f"y holds strings .*{NEEDS_NUMBERS}"),
-    "objects": (y.astype(object), TypeError, f"y holds objects .*{NEEDS_NUMBERS}"),
-    "complex": (y.astype(complex), TypeError, f"y holds complex numbers .*{NEEDS_NUMBERS}"),
-    "none": (None, TypeError, f"y holds objects .*{NEEDS_NUMBERS}"),
+    "string": ("abc", TypeError, f"y holds strings .*; {LABELS}"),
+    "strings": (y.astype(str), TypeError, f"y holds strings .*; {LABELS}"),
+    "objects": (y.astype(object), TypeError, f"y holds objects .*; {LABELS}"),
+    "complex": (y.astype(complex), TypeError, f"y holds complex numbers .*; {LABELS}"),
+    "none": (None, TypeError, f"y holds objects .*; {LABELS}"),
     "scalar": (1, ValueError, r"y has shape \(\); one dimension is needed, \(10,\)"),
     "column": (
         y[:, None],

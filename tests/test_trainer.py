@@ -337,7 +337,7 @@ class TestInterruption:
 class TestDivergence:
     @pytest.mark.parametrize("bad_step, step", [(4, "5"), (5, "its last")])
     def test_the_epoch_before_is_kept(self, blobs, numpy_backend, bad_step, step):
-        # Three steps an epoch. The loss shows a bad step one later; in an epoch's last step only the parameters do.
+        # Three steps an epoch. The loss shows a bad step one later; after an epoch's last the parameters do.
         net, twin = make_net(), make_net()
         with pytest.raises(
             fastnn.TrainingDiverged, match=f"in epoch 2, step {step}.*smaller learning rate.*epoch 1"

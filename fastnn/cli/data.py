@@ -36,11 +36,12 @@ def training_data(args) -> tuple[Dataset, Dataset, int, str]:
     return train, test, classes, f"{rows}; {train.X.shape[1]:,} inputs, {classes} classes"
 
 
-def test_data(args, classes: tuple[str, ...] | None) -> Dataset:
-    """Return the test rows of a named set, or all rows of a file, labelled with a model's classes."""
-    if args.dataset in NAMES:
-        return load_named(args)[1].relabel(classes)
-    return load_labelled(args.dataset, args).relabel(classes)
+def test_data(args, net) -> Dataset:
+    """Return the test rows of a named set, or all rows of a file, labelled with the network's classes."""
+    test = load_named(args)[1] if args.dataset in NAMES else load_labelled(args.dataset, args)
+    if test.X.shape[1] != net.sizes[0]:
+        raise ValueError(f"{args.dataset} has {test.X.shape[1]} features; {args.model} needs {net.sizes[0]}")
+    return test.relabel(net.classes)
 
 
 def unlabelled_data(path: str, label: str | None) -> Dataset:
@@ -67,14 +68,16 @@ def load_named(args) -> tuple[Dataset, Dataset]:
 
 def load_labelled(path: str, args) -> Dataset:
     """Return the rows of an .npz or .csv file, which must have labels."""
+    suffix = Path(path).suffix.lower()
     if args.data is not None:
         raise ValueError(f"--data is the folder of mnist; {path} is a file")
-    if Path(path).suffix.lower() not in TABLES:
+    if suffix not in TABLES:
         raise ValueError(f"DATA is {path!r}; {', '.join(NAMES)}, or an .npz or .csv file is needed")
+    if suffix == ".csv" and args.label is None:
+        raise ValueError(f"{path} needs --label NAME, the name of the column with the labels")
     dataset = fastnn.datasets.load_file(path, args.label)
     if dataset.y is None:
-        what = "column" if Path(path).suffix.lower() == ".csv" else "array"
-        raise ValueError(f"{path} is read without labels; --label NAME must say which {what} holds them")
+        raise ValueError(f"{path} has no array y; --label NAME must name the array with the labels")
     return dataset
 
 

@@ -11,7 +11,7 @@ from fastnn.cli.scores import class_names, print_halves
 def run(args) -> int:
     """Print accuracy, loss, and the accuracy on each class."""
     net = fastnn.load(args.model)
-    test = test_data(args, net.classes)
+    test = test_data(args, net)
     result = net.evaluate(test.X, test.y)
     right = net.predict(test.X) == test.y
     rows = []

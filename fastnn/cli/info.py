@@ -48,7 +48,9 @@ def cache() -> str:
     folder = kernels.cache_root()
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     writable = "writable" if is_writable(folder) else "not writable: kernels are compiled in every process"
-    return f"{folder} ({len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, {writable})"
+    return (
+        f"{folder} ({len(sizes)} file{'' if len(sizes) == 1 else 's'}, {sum(sizes) / 1e6:.1f} MB, {writable})"
+    )
 
 
 def is_writable(folder: Path) -> bool:

@@ -53,8 +53,8 @@ class Workload:
         return 2 * (3 * sum(macs) - macs[0])
 
 
-# All products of workload C: two forward, two of the weights' gradients, one of the hidden layer's. Then the last
-# kind between two wide layers, and a square.
+# All products of workload C: two forward, two of the weights' gradients, one of the hidden layer's. Then one
+# between two wide layers, and a square.
 PRODUCTS = (
     Product("nn", 128, 784, 512),
     Product("nn", 128, 512, 10),

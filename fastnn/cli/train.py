@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import fastnn
+from fastnn import checks
 from fastnn.backends.jit import needs_compiling
 from fastnn.cli import defaults
 from fastnn.cli.data import training_data
@@ -18,6 +19,13 @@ from fastnn.cli.signals import held, termination_raises
 
 def run(args) -> int:
     """Train, save and test; on Ctrl-C or SIGTERM save what was trained so far, and raise it on."""
+    for option, value in (
+        ("epochs", args.epochs),
+        ("batch-size", args.batch_size),
+        ("threads", args.threads),
+    ):
+        if value is not None:
+            checks.whole_number(value, f"--{option}")
     output = model_path(args.output, args.dataset)
     optimizer = make_optimizer(args)
     with termination_raises():
@@ -111,8 +119,8 @@ def describe(net, args, optimizer) -> str:
         settings.append(f"{'Nesterov ' if optimizer.nesterov else ''}momentum {optimizer.momentum:g}")
     settings += [f"batches of {args.batch_size}", f"seed {args.seed}"]
     if args.backend == "jit":
-        threads = fastnn.get_num_threads() if args.threads is None else args.threads
-        settings.append(f"{threads} thread{'' if threads == 1 else 's'}")
+        threads = fastnn.get_num_threads(args.threads)
+        settings.append(f"up to {threads} threads" if threads > 1 else "1 thread")
     else:
         settings.append("in plain Python")
     return ", ".join(settings)
@@ -121,9 +129,8 @@ def describe(net, args, optimizer) -> str:
 def load_kernels(dtype: np.dtype) -> None:
     """Compile the kernels, or read them from the cache, before the training and its clock start."""
     if needs_compiling():
-        print(
-            f"compiling the kernels for this processor, once: about {defaults.COMPILE_SECONDS} s", flush=True
-        )
+        wait = f"about {defaults.COMPILE_SECONDS} s"
+        print(f"compiling the kernels for this processor, once: {wait}", flush=True)
     tiny = fastnn.MLP([1, 2], dtype=dtype)
     X, y = np.zeros((1, 1)), np.zeros(1, np.int64)
     tiny.fit(X, y, epochs=1)

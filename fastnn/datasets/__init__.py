@@ -2,6 +2,7 @@
 
 import os
 
+from .. import checks
 from .dataset import Dataset as Dataset
 from .digits import MissingExtraError as MissingExtraError
 from .digits import load_digits
@@ -28,12 +29,10 @@ def load(name: str, folder: str | os.PathLike[str] | None = None) -> tuple[Datas
     Raises ValueError for an unknown name, a damaged file or a missing extra, OSError where data cannot be
     had, TypeError for arguments of another type.
     """
-    if not isinstance(name, str):
-        raise TypeError(f"name is {name!r}; one of {', '.join(NAMES)} is needed")
-    if name not in NAMES:
-        raise ValueError(f"name is {name!r}; one of {', '.join(NAMES)} is needed")
-    if name == "mnist":
+    if checks.one_of(name, "name", NAMES) == "mnist":
         return load_mnist(folder)
     if folder is not None:
-        raise ValueError(f"folder is {str(folder)!r}; only mnist is read from a folder, {name} is not")
+        raise ValueError(
+            f"folder is {checks.describe(folder)}; only mnist is read from a folder, {name} is not"
+        )
     return load_mnist_small() if name == "mnist-small" else load_digits()

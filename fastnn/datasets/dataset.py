@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .. import checks
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
@@ -13,7 +15,7 @@ class Dataset:
     `X` is float32 (n, features), C-contiguous. `y` is int64 (n,), or None where the rows have no labels.
     `classes` holds the name of each label, or is None where the labels 0, 1, 2 ... are their own names.
     Real X and whole-number y of other dtypes are converted. Raises TypeError for other types, ValueError for
-    shapes that do not fit and for labels below 0 or without a class.
+    shapes that do not fit and for labels that are not whole, below 0 or without a class.
     """
 
     X: np.ndarray
@@ -60,19 +62,18 @@ class Dataset:
 
 
 def _as_rows(X) -> np.ndarray:
-    X = np.asarray(X)
-    if X.dtype.kind not in "biuf":
-        raise TypeError(f"X has dtype {X.dtype}; real numbers are needed")
+    X = checks.real_array(X, "X")
     if X.ndim != 2:
         raise ValueError(f"X has shape {X.shape}; (rows, features) is needed")
-    return np.ascontiguousarray(X, dtype=np.float32)
+    with np.errstate(over="ignore"):  # `fit` refuses what is infinite in float32
+        return np.ascontiguousarray(X, dtype=np.float32)
 
 
 def _as_classes(classes) -> tuple[str, ...] | None:
     if classes is None:
         return None
     if not isinstance(classes, tuple | list) or not all(isinstance(name, str) for name in classes):
-        raise TypeError(f"classes is {classes!r}; a tuple of str or None is needed")
+        raise TypeError(f"classes is {checks.describe(classes)}; a tuple of str or None is needed")
     if len(set(classes)) < len(classes):
         raise ValueError(f"classes is {classes!r}; each name may occur once")
     return tuple(classes)
@@ -81,12 +82,4 @@ def _as_classes(classes) -> tuple[str, ...] | None:
 def _as_labels(y, rows: int, classes: tuple[str, ...] | None) -> np.ndarray | None:
     if y is None:
         return None
-    y = np.asarray(y)
-    if y.dtype.kind not in "biu":
-        raise TypeError(f"y has dtype {y.dtype}; whole numbers are needed")
-    if y.shape != (rows,):
-        raise ValueError(f"y has shape {y.shape}; X has {rows} rows, so ({rows},) is needed")
-    last = np.iinfo(np.int64).max if classes is None else len(classes) - 1
-    if rows and not 0 <= int(y.min()) <= int(y.max()) <= last:
-        raise ValueError(f"y holds labels from {y.min()} to {y.max()}; they must be from 0 to {last}")
-    return np.ascontiguousarray(y, dtype=np.int64)
+    return checks.check_y(y, rows, checks.LARGEST_COUNT if classes is None else len(classes))

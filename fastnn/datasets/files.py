@@ -1,16 +1,17 @@
-"""Opening and writing files: paths are checked first, and a file is written whole or not at all."""
+"""Opening data files: what is no path, or no file that ends, is refused first."""
 
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import BinaryIO
+
+from .. import checks
 
 
 def as_path(path: str | os.PathLike[str], name: str = "path") -> Path:
     """Return `path` as a Path; TypeError unless it is a str or a path: `open` takes a number for a file."""
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"{name} is {path!r}; a str or a pathlib.Path is needed")
+        raise TypeError(f"{name} is {checks.describe(path)}; a str or a pathlib.Path is needed")
     return Path(path)
 
 
@@ -20,23 +21,3 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(f"{path} is not a regular file; a folder, pipe or device cannot be read as data")
     return path.open("rb")
-
-
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to a temporary file in the same folder, sync it and rename it to `path`."""
-    path = as_path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

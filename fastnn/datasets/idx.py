@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .files import as_path, open_regular, write_whole
+from ..atomic_file import write_atomically
+from .files import as_path, open_regular
 
 MAX_BYTES = 2 * 1024**3
 """The most bytes of data an IDX file may declare; a larger one is refused before its data are read."""
@@ -63,13 +64,14 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
 
     Raises TypeError for a dtype and ValueError for a number of dimensions that IDX does not have.
     """
+    path = as_path(path)
     content = b"".join(_encode(array))
-    if as_path(path).suffix == ".gz":
+    if path.suffix == ".gz":
         packed = io.BytesIO()
         with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:
             file.write(content)
         content = packed.getvalue()
-    write_whole(path, content)
+    write_atomically(str(path), content)
 
 
 def idx_sha256(array: np.ndarray) -> str:

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..atomic_file import write_atomically
 from .dataset import Dataset
 from .download import DownloadError, download
-from .files import as_path, write_whole
+from .files import as_path
 from .idx import IdxError, idx_sha256, parse_idx, read_idx
 
 
@@ -153,7 +154,7 @@ def _read_cached(file: OfficialFile) -> np.ndarray:
 def _keep(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
+        write_atomically(str(path), content)
     except OSError as error:
         warnings.warn(f"MNIST was downloaded but could not be kept in the cache ({error})", stacklevel=2)
 

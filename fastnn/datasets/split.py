@@ -1,10 +1,10 @@
 """Splitting a data set in two: seeded, and by default with the classes' proportions kept in both parts."""
 
 from dataclasses import replace
-from numbers import Integral, Real
 
 import numpy as np
 
+from .. import checks
 from .dataset import Dataset
 
 
@@ -36,31 +36,25 @@ def split(
 
     """
     if not isinstance(dataset, Dataset):
-        raise TypeError(f"dataset is a {type(dataset).__name__}; a Dataset is needed")
-    if not isinstance(stratify, bool):
-        raise TypeError(f"stratify is {stratify!r}; True or False is needed")
-    if stratify and dataset.y is None:
+        raise TypeError(f"dataset is {checks.describe(dataset)}; a Dataset is needed")
+    if checks.flag(stratify, "stratify") and dataset.y is None:
         raise ValueError("dataset has no labels to stratify by; give stratify=False")
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
-        raise TypeError(f"seed is {seed!r}; a whole number is needed")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; a whole number from 0 is needed")
+    seed = checks.whole_number(seed, "seed", least=0, most=None)
     count = _count(part, len(dataset))
     classes = dataset.y if stratify else np.zeros(len(dataset), dtype=np.int64)
-    drawn = draw(classes, count, int(seed))
+    drawn = draw(classes, count, seed)
     return _take(dataset, ~drawn), _take(dataset, drawn)
 
 
 def _count(part: float | int, rows: int) -> int:
-    if isinstance(part, bool) or not isinstance(part, Real):
-        raise TypeError(f"part is {part!r}; a fraction between 0 and 1 or a number of rows is needed")
-    if isinstance(part, Integral):
+    if isinstance(part, int | np.integer) and not isinstance(part, bool):
         if not 1 <= part < rows:
-            raise ValueError(f"part is {part}; of {rows} rows, at least 1 and fewer than all can be drawn")
+            raise ValueError(
+                f"part is {checks.describe(part)}; of {rows} rows, at least 1 and fewer than all can be drawn"
+            )
         return int(part)
-    if not 0 < part < 1:
-        raise ValueError(f"part is {part}; a fraction must lie between 0 and 1 (a number of rows is an int)")
-    count = round(rows * float(part))
+    need = "between 0 and 1, a fraction of the rows, or a whole number of rows"
+    count = round(rows * checks.real_number(part, "part", lambda fraction: 0 < fraction < 1, need))
     if not 1 <= count < rows:
         raise ValueError(f"part is {part}; that leaves one side of {rows} rows empty")
     return count
@@ -74,7 +68,7 @@ def draw(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
     by_remainder = sorted(range(len(labels)), key=lambda i: -shares[i][1])
     for i in by_remainder[: count - sum(quotas)]:
         quotas[i] += 1
-    # Ranking random numbers rests on the generator's raw stream alone, which NumPy keeps the same for good.
+    # Ranks of uniform numbers: NumPy may change how it shuffles or chooses, hardly its uniform stream.
     ranks = np.random.Generator(np.random.PCG64(seed)).random(len(classes))
     drawn = np.zeros(len(classes), dtype=bool)
     for label, quota in zip(labels, quotas, strict=True):

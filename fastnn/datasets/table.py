@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from .. import checks
 from .dataset import Dataset
 from .files import as_path, open_regular
 
@@ -37,7 +38,7 @@ def load_file(path: str | os.PathLike[str], label: str | None = None) -> Dataset
     """
     path = as_path(path)
     if label is not None and not isinstance(label, str):
-        raise TypeError(f"label is {label!r}; the name of the labels, a str, is needed")
+        raise TypeError(f"label is {checks.describe(label)}; the name of the labels, a str, is needed")
     readers = {".npz": _read_npz, ".csv": _read_csv}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -193,12 +194,9 @@ def _is_number(text: str) -> bool:
 
 
 def _require_finite(X: np.ndarray, where: Callable[[int, int], str]) -> None:
-    finite = np.isfinite(X)
-    if not finite.all():
-        row, column = (int(i) for i in np.argwhere(~finite)[0])
-        raise DataError(
-            f"{where(row, column)} is {X[row, column]}; a finite number that float32 holds is needed"
-        )
+    place = checks.first_not_finite(X)
+    if place is not None:
+        raise DataError(f"{where(*place)} is {X[place]}; a finite number that float32 holds is needed")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from numbers import Real
 from operator import mul
 from typing import Any
 
-from .inputs import Matrix, Vector, as_flag, as_labels, as_matrix, as_sequence, as_vector
+from .inputs import Matrix, Vector, as_flag, as_labels, as_matrix, as_number, as_sequence, as_vector
 
 
 def dot(u: Vector, v: Vector) -> float:
@@ -72,12 +72,12 @@ def column_sums(dZ: Any) -> Vector:
 
 
 def relu(x: Any) -> Any:
-    """max(x, 0) of every number; NaN stays NaN. x: a number, or lists of any depth -> the same arrangement."""
+    """max(x, 0) of every number; NaN stays NaN. x: a number or lists of any depth -> arranged as x."""
     if hasattr(x, "tolist"):
         x = x.tolist()
     if isinstance(x, Real):
         # Not max(0.0, x): of 0.0 and NaN, Python's max is 0.0.
-        return 0.0 if x <= 0.0 else float(x)
+        return 0.0 if x <= 0.0 else as_number(x, "x")
     return [relu(part) for part in as_sequence(x, "x")]
 
 

@@ -7,7 +7,7 @@ Z are the logits, which go to the softmax of the loss without an f. W[l] (fan_in
 from collections.abc import Callable
 from typing import Any
 
-from .inputs import Matrix, Vector, as_labels, as_matrix, as_sequence, as_vector
+from .inputs import Matrix, Vector, as_labels, as_matrix, as_number, as_sequence, as_vector
 from .operations import add_bias, column_sums, matmul, relu, relu_backward, softmax_cross_entropy
 from .optimizers import SGD, Adam
 
@@ -133,12 +133,15 @@ def train_step(
     p ← p - η dL/dp. loss is the mean of the batch; correct counts its rows that were classified right.
 
     Raises ValueError for shapes, labels or an activation that do not fit, TypeError for parameters that are
-    not lists; they are then unchanged.
+    not lists and for other optimisers; the parameters are then unchanged.
     """
+    learning_rate = as_number(learning_rate, "learning_rate")
+    optimizer = SGD() if optimizer is None else optimizer
+    if not isinstance(optimizer, SGD | Adam):
+        raise TypeError(f"optimizer is {optimizer!r}; an SGD or Adam of fastnn.reference is needed")
     loss, correct, dW, db = loss_and_gradients(weights, biases, X, labels, activation)
     parameters = all_rows(weights, biases)
     if not all(isinstance(row, list) for row in parameters):
         raise TypeError("weights and biases must be lists, and the rows of weights too: they change in place")
-    optimizer = SGD() if optimizer is None else optimizer
     optimizer.update(parameters, all_rows(dW, db), learning_rate)
     return loss, correct

@@ -1,0 +1,68 @@
+"""Small pieces of vector IR that the tile and the row kernels share."""
+
+from llvmlite import ir
+
+from .host import host
+
+INT64, INT32 = ir.IntType(64), ir.IntType(32)
+
+
+def vector_type(element):
+    """The vector of LLVM type `element` (float or double) that fills a register, and the element's bits."""
+    bits = 32 if isinstance(element, ir.FloatType) else 64
+    return ir.VectorType(element, host().vector_bits // bits), bits
+
+
+def declare(module, name, result, arguments):
+    """The function `name` of the module, declared if it is not there yet."""
+    if name not in module.globals:
+        ir.Function(module, ir.FunctionType(result, arguments), name)
+    return module.globals[name]
+
+
+def fused_multiply_add(builder, a, b, c):
+    """a * b + c on vectors: one rounding where the processor has FMA, two (and no library call) where it has not."""
+    vector = a.type
+    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+    function = declare(builder.module, f"llvm.fmuladd.v{vector.count}f{bits}", vector, [vector] * 3)
+    return builder.call(function, [a, b, c])
+
+
+def splat(builder, scalar, vector):
+    """A vector with `scalar` in every lane."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    one = builder.insert_element(undefined, scalar, ir.Constant(INT32, 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INT32, vector.count), None))
+
+
+def load_vector(builder, pointer, vector):
+    """The vector at `pointer` to an element, which need not be aligned."""
+    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=bits // 8)
+
+
+def store_vector(builder, value, pointer):
+    """Write a vector at `pointer` to an element, which need not be aligned."""
+    bits = 32 if isinstance(value.type.element, ir.FloatType) else 64
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=bits // 8)
+
+
+def prefetch(builder, pointer, write=False):
+    """Ask for the cache line of `pointer`, to be read (or written) soon."""
+    byte_pointer = ir.IntType(8).as_pointer()
+    function = declare(builder.module, "llvm.prefetch.p0", ir.VoidType(), [byte_pointer, INT32, INT32, INT32])
+    near, data = ir.Constant(INT32, 3), ir.Constant(INT32, 1)
+    builder.call(function, [builder.bitcast(pointer, byte_pointer), ir.Constant(INT32, int(write)), near, data])
+
+
+def reduce_vector(builder, value, combine):
+    """Combine all lanes of a vector in a fixed order: halves, quarters, ...; `combine` takes two vectors."""
+    count = value.type.count
+    undefined = ir.Constant(value.type, ir.Undefined)
+    half = count // 2
+    while half:
+        lanes = [lane + half if lane < half else lane for lane in range(count)]
+        mask = ir.Constant(ir.VectorType(INT32, count), lanes)
+        value = combine(value, builder.shuffle_vector(value, undefined, mask))
+        half //= 2
+    return builder.extract_element(value, ir.Constant(INT32, 0))

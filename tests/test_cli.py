@@ -1,0 +1,601 @@
+"""The command line: in process where that will do, as a process of its own for signals, pipes, terminals."""
+
+import csv
+import gzip
+import importlib.metadata
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.backends.jit import JitBackend
+from fastnn.cli import defaults, main, sentence
+
+COMMANDS = ("train", "evaluate", "predict", "gradcheck", "bench", "info")
+NAMES = ("setosa", "versicolor", "virginica")
+FAST = ("--epochs", "2", "--hidden", "5", "--batch-size", "16")
+# 200,000 epochs of ten steps: hours, so that only a signal ends it.
+ENDLESS = ("--epochs", "200000", "--hidden", "5")
+
+
+def write_table(path, X, y, names=NAMES):
+    with open(path, "w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow([*(f"x{i}" for i in range(X.shape[1])), "species"])
+        lines.writerows([*map(float, row), names[label]] for row, label in zip(X, y, strict=True))
+
+
+def write_idx(path, array):
+    with (gzip.open if path.suffix == ".gz" else open)(path, "wb") as file:
+        file.write(
+            bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+        )
+
+
+@pytest.fixture(autouse=True)
+def in_tmp_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
+
+
+@pytest.fixture
+def flowers(tmp_path, blobs):
+    path = tmp_path / "flowers.csv"
+    write_table(path, *blobs)
+    return path
+
+
+@pytest.fixture
+def model(tmp_path):
+    """An untrained network of 4 inputs and 3 named classes."""
+    net = fastnn.MLP([4, 5, 3], seed=1)
+    net.classes = NAMES
+    net.save(tmp_path / "model.safetensors")
+    return net
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments, status=0):
+        capsys.readouterr()
+        assert main([*map(str, arguments)]) == status, capsys.readouterr().err
+        out, err = capsys.readouterr()
+        if status == 0:
+            assert err == ""
+        return out
+
+    return run
+
+
+def start(*arguments, **options):
+    """Start the command in a process of its own, unbuffered pipes on both outputs unless said otherwise."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen([sys.executable, "-m", "fastnn", *map(str, arguments)], **options)
+
+
+def figure(pattern, out):
+    return float(re.search(pattern, out, re.MULTILINE)[1].replace(",", ""))
+
+
+def split_as_train_does(path):
+    whole = fastnn.datasets.load_file(path, "species")
+    return fastnn.datasets.split(whole, 0.2, seed=defaults.SPLIT_SEED)
+
+
+# help
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_has_examples(command, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main([*command, "--help"])
+    assert leaving.value.code == 0
+    out = capsys.readouterr().out
+    examples = out[out.index("examples:") :]
+    assert f"  fastnn {' '.join(command)}" in examples
+
+
+def test_help_imports_no_compiler():
+    program = (
+        "import sys; from fastnn.cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "except SystemExit: print({'numba', 'rich', 'safetensors', 'fastnn.kernels'} & set(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert out.endswith("set()\n")
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main(["--version"])
+    assert leaving.value.code == 0
+    assert capsys.readouterr().out == f"fastnn {importlib.metadata.version('fastnn-cpu')}\n"
+
+
+# train
+
+
+def test_train_on_the_embedded_digits(run, tmp_path):
+    out = run("train", "--epochs", 2, "--hidden", 32)
+    net = fastnn.load(tmp_path / "mnist-small.safetensors")
+    result = net.evaluate(*test_rows("mnist-small"))
+    assert figure(r"^test accuracy: ([\d.]+) %$", out) == pytest.approx(100 * result.accuracy, abs=0.005)
+    assert figure(r"^test loss: ([\d.]+)$", out) == pytest.approx(result.loss, abs=0.00005)
+    assert result.accuracy > 0.85
+    assert "model: mnist-small.safetensors\n" in out
+    assert "10,000 rows to train on, 2,000 to test on" in out
+    assert "in place of the file" in run("train", "--epochs", 1, "--hidden", 8)
+
+
+def test_rows(name):
+    test = fastnn.datasets.load(name)[1]
+    return test.X, test.y
+
+
+test_rows.__test__ = False
+
+
+def test_train_does_what_fit_does_with_the_same_settings(run, flowers, tmp_path):
+    out = run(
+        *("train", flowers, "--label", "species", "--hidden", 7, 5, "--epochs", 3, "--batch-size", 10),
+        *("--learning-rate", 0.02, "--momentum", 0.8, "--nesterov", "--activation", "identity"),
+        *("--init", "glorot_uniform", "--dtype", "float64", "--seed", 9, "--output", tmp_path / "it"),
+    )
+    train, test = split_as_train_does(flowers)
+    expected = fastnn.MLP([4, 7, 5, 3], "identity", "glorot_uniform", "float64", 9)
+    optimizer = fastnn.optimizers.SGD(0.02, momentum=0.8, nesterov=True)
+    expected.fit(train.X, train.y, epochs=3, batch_size=10, optimizer=optimizer)
+    actual = fastnn.load(tmp_path / "it")
+    for expected_array, array in zip(expected.weights, actual.weights, strict=True):
+        np.testing.assert_array_equal(array, expected_array)
+    assert actual.classes == NAMES
+    accuracy = 100 * expected.evaluate(test.X, test.y).accuracy
+    assert figure(r"^test accuracy: ([\d.]+) %$", out) == pytest.approx(accuracy, abs=0.005)
+    assert f"{len(train)} rows to train on, {len(test)} to test on (set aside" in out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(("--activation", name) for name in defaults.ACTIVATIONS),
+        *(("--init", name) for name in defaults.INITIALIZERS),
+        *(("--optimizer", name) for name in defaults.OPTIMIZERS),
+        *(("--dtype", name) for name in defaults.DTYPES),
+        *(("--backend", name) for name in defaults.BACKENDS),
+        ("--threads", "2"),
+        ("--hidden", "none"),
+    ],
+)
+def test_every_choice_trains(run, flowers, options):
+    out = run("train", flowers, "--label", "species", *FAST, *options)
+    assert len(re.findall(r"^epoch \d/2  loss \d", out, re.MULTILINE)) == 2
+    assert "\x1b" not in out
+
+
+def test_no_hidden_layer(run, flowers, tmp_path):
+    run("train", flowers, "--label", "species", "--hidden", "none", "--epochs", 1)
+    assert fastnn.load(tmp_path / "flowers.safetensors").sizes == (4, 3)
+
+
+def test_validation_is_taken_from_the_training_rows(run, flowers):
+    arguments = ("train", flowers, "--label", "species", *FAST)
+    plain = run(*arguments)
+    validated = run(*arguments, "--validation", 10)
+    assert "10 of the training rows are for validation, which leaves 62" in validated
+    assert "72 rows to train on, 18 to test on" in plain
+    assert "72 rows to train on, 18 to test on" in validated
+    assert len(re.findall("validation accuracy", validated)) == 2
+    assert "validation accuracy" not in plain
+
+
+@pytest.mark.parametrize(("part", "rows"), [("0.5", 45), ("7", 7)])
+def test_part_to_test_on(run, flowers, part, rows):
+    assert f"{90 - rows} rows to train on, {rows} to test on" in run(
+        "train", flowers, "--label", "species", "--test", part, *FAST
+    )
+
+
+def test_test_file_lacks_a_class(run, flowers, tmp_path, blobs):
+    X, y = blobs
+    write_table(tmp_path / "test.csv", X[y != 0], y[y != 0])
+    out = run(
+        "train", flowers, "--label", "species", "--test-data", "test.csv", "--epochs", 60, "--hidden", "none"
+    )
+    assert f"90 rows to train on, {(y != 0).sum()} to test on (test.csv)" in out
+    # The clusters lie apart: only labels numbered differently in the two files would be missed.
+    assert "test accuracy: 100.00 %" in out
+
+
+def test_whole_number_labels_of_an_npz_file(run, tmp_path, blobs):
+    X, y = blobs
+    np.savez(tmp_path / "numbers.npz", X=X, y=y)
+    run("train", "numbers.npz", *FAST)
+    net = fastnn.load(tmp_path / "numbers.safetensors")
+    assert net.sizes == (4, 5, 3)
+    assert net.classes is None
+
+
+def test_first_and_last_half_of_mnist(run, monkeypatch, tmp_path):
+    train, test = fastnn.datasets.load("mnist-small")
+    images = np.tile(test.X, (5, 1))
+    official = fastnn.datasets.Dataset(images, np.tile(test.y, 5))
+    monkeypatch.setattr(fastnn.datasets, "load", lambda name, folder: (train, official))
+    out = run("train", "mnist", "--hidden", 8, "--epochs", 1)
+    net = fastnn.load(tmp_path / "mnist.safetensors")
+    halves = [
+        net.evaluate(official.X[half], official.y[half]).accuracy for half in (slice(5000), slice(5000, None))
+    ]
+    assert "first 5,000: {:.2%}, last 5,000: {:.2%}".format(*halves).replace("%", " %") in out
+    assert "last 5,000" in run("evaluate", "mnist.safetensors", "mnist")
+
+
+def test_diverged_training_keeps_the_old_file(run, flowers, tmp_path, capsys):
+    run("train", flowers, "--label", "species", *FAST)
+    before = (tmp_path / "flowers.safetensors").read_bytes()
+    arguments = ("train", str(flowers), "--label", "species", *FAST, "--learning-rate", "1e30")
+    assert main([*arguments]) == 2
+    assert "fastnn: error: training diverged" in capsys.readouterr().err
+    assert (tmp_path / "flowers.safetensors").read_bytes() == before
+
+
+# evaluate and predict
+
+
+def test_evaluate_counts_by_class(run, flowers, model, blobs):
+    X, y = blobs
+    out = run("evaluate", "model.safetensors", flowers, "--label", "species")
+    result, right = model.evaluate(X, y), model.predict(X) == y
+    assert figure(r"^accuracy: ([\d.]+) % of 90$", out) == pytest.approx(100 * result.accuracy, abs=0.005)
+    assert figure(r"^loss: ([\d.]+)$", out) == pytest.approx(result.loss, abs=0.00005)
+    for label, name in enumerate(NAMES):
+        row = re.search(rf"^{name} +(\d+) +(\d+) ", out, re.MULTILINE)
+        assert [int(row[1]), int(row[2])] == [(y == label).sum(), right[y == label].sum()]
+
+
+def test_evaluate_a_file_without_one_of_the_classes(run, model, tmp_path, blobs):
+    X, y = blobs
+    write_table(tmp_path / "two.csv", X[y > 0], y[y > 0])
+    out = run("evaluate", "model.safetensors", "two.csv", "--label", "species")
+    expected = 100 * model.evaluate(X[y > 0], y[y > 0]).accuracy
+    assert figure(r"^accuracy: ([\d.]+) %", out) == pytest.approx(expected, abs=0.005)
+    assert re.search(r"^setosa +0 +0 +-$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", ["csv", "labelled csv", "npz", "idx", "idx.gz"])
+def test_predict(run, model, tmp_path, kind):
+    pixels = np.random.default_rng(3).integers(0, 256, (30, 2, 2), dtype=np.uint8)
+    X = pixels.reshape(30, 4).astype(np.float32) / 255
+    path, options = tmp_path / f"rows.{kind.split()[-1]}", ()
+    if kind == "csv":
+        path.write_text("a,b,c,d\n" + "".join(",".join(map(str, row)) + "\n" for row in X))
+    elif kind == "labelled csv":
+        write_table(path, X, np.zeros(30, int))
+        options = ("--label", "species")
+    elif kind == "npz":
+        np.savez(path, X=pixels)
+    else:
+        write_idx(path, pixels)
+    out = run("predict", "model.safetensors", path, *options)
+    assert out.splitlines() == [NAMES[label] for label in model.predict(X)]
+
+
+def test_predict_without_class_names(run, model, tmp_path, blobs):
+    model.classes = None
+    model.save(tmp_path / "numbers.safetensors")
+    np.savez(tmp_path / "rows.npz", X=blobs[0])
+    out = run("predict", "numbers.safetensors", "rows.npz")
+    assert out.split() == [str(label) for label in model.predict(blobs[0])]
+
+
+def test_predict_probabilities_into_a_file(run, model, tmp_path, blobs):
+    np.savez(tmp_path / "rows.npz", X=blobs[0])
+    assert run("predict", "model.safetensors", "rows.npz", "--proba", "--output", "proba.csv") == ""
+    with open(tmp_path / "proba.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert tuple(header) == NAMES
+    np.testing.assert_array_equal(np.array(rows, np.float32), model.predict_proba(blobs[0]))
+
+
+# gradcheck, bench, info
+
+
+def test_gradcheck(run):
+    out = run("gradcheck", "--sizes", 6, 5, 4, 3, "--rows", 4, "--seed", 2)
+    for i in range(3):
+        assert re.search(rf"^weights\[{i}\] +\d\.\de-\d+ +right$", out, re.MULTILINE)
+        assert re.search(rf"^biases\[{i}\] +\d\.\de-\d+ +right$", out, re.MULTILINE)
+
+
+def test_gradcheck_of_models(run, model, tmp_path):
+    assert "4-5-3 in float64, 10 rows of random numbers" in run("gradcheck", "--model", "model.safetensors")
+    fastnn.MLP([784, 3, 10]).save(tmp_path / "digits.safetensors")
+    assert "6 rows of mnist-small" in run("gradcheck", "--model", "digits.safetensors", "--rows", 6)
+
+
+@pytest.mark.parametrize("factor", [1.01, np.nan])
+def test_gradcheck_finds_a_wrong_gradient(run, monkeypatch, factor):
+    right = JitBackend.gradients
+
+    def wrong(net, X, y):
+        weights, biases = right(net, X, y)
+        biases[1] *= factor
+        return weights, biases
+
+    monkeypatch.setattr(JitBackend, "gradients", staticmethod(wrong))
+    out = run("gradcheck", "--sizes", 4, 3, 3, status=1)
+    assert re.findall(r"^(\S+) .* wrong$", out, re.MULTILINE) == ["biases[1]"]
+
+
+def test_bench(run, tmp_path):
+    out = run("bench", "--quick", "--rounds", 2, "--json", "figures.json")
+    report = json.loads((tmp_path / "figures.json").read_text())
+    assert report["rounds"] == 2
+    assert "processor" in report["machine"]
+    for rates in report["figures"].values():
+        assert 0 < rates["min"] <= rates["median"] <= rates["max"]
+    for name in ("A 784-32-32-10 batch 500", "B20 784-100-10 batch 20", "C 784-512-10 batch 128"):
+        assert f"{report['figures'][name]['median']:,.0f} (" in out
+    assert {"peak of 1 thread", "fastnn nn 1024 x 1024 x 1024", "numpy nn 1024 x 1024 x 1024"} <= set(
+        report["figures"]
+    )
+
+
+def test_bench_counts_operations():
+    from fastnn.cli.measure import Product, Workload
+
+    # Two layers forward and two weight gradients, but only the second layer's input gradient.
+    assert Workload("", (5, 3, 2), 1).flops == 2 * (2 * (5 * 3 + 3 * 2) + 3 * 2)
+    assert Product("nn", 2, 3, 4).flops == 2 * 2 * 3 * 4
+
+
+def test_info(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTNN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "something").write_bytes(bytes(3_000_000))
+    out = run("info")
+    assert re.search(r"^vector width +(128|256|512) bits$", out, re.MULTILINE)
+    assert re.search(rf"^threads in use +{fastnn.get_num_threads()}$", out, re.MULTILINE)
+    assert f"{tmp_path / 'cache'} (1 file, 3.0 MB, writable)" in out
+    for package in ("fastnn-cpu", "numba", "llvmlite", "numpy"):
+        assert re.search(rf"^{package} +{re.escape(importlib.metadata.version(package))}$", out, re.MULTILINE)
+
+
+def test_info_where_the_cache_cannot_be_written(run, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FASTNN_CACHE", str(tmp_path / "file" / "cache"))
+    assert "not writable" in run("info")
+
+
+def test_info_warms_up(run, monkeypatch):
+    calls = []
+    monkeypatch.setattr(fastnn.kernels, "warm_up", lambda: calls.append(1))
+    assert re.match(r"every kernel is ready, after \d+\.\d s\n", run("info", "--warm-up"))
+    assert calls == [1]
+
+
+# errors
+
+BAD_CALLS = [
+    ([], "COMMAND"),
+    (["fly"], "fly"),
+    (["train", "--epochs", "x"], "--epochs: 'x'"),
+    (["train", "--epochs", "0"], "--epochs is 0"),
+    (["train", "--epochs", "-3"], "--epochs is -3"),
+    (["train", "--batch-size", "0"], "--batch-size is 0"),
+    (["train", "--learning-rate", "0"], "learning_rate is 0"),
+    (["train", "--learning-rate", "nan"], "learning_rate is nan"),
+    (["train", "--learning-rate", "1j"], "--learning-rate: '1j'"),
+    (["train", "--momentum", "1"], "momentum is 1"),
+    (["train", "--momentum", "0", "--nesterov"], "nesterov"),
+    (["train", "--optimizer", "adam", "--momentum", "0.5"], "--momentum"),
+    (["train", "--optimizer", "adam", "--nesterov"], "--nesterov"),
+    (["train", "--optimizer", "lion"], "lion"),
+    (["train", "--hidden", "0"], "--hidden: '0'"),
+    (["train", "--hidden", "12.5"], "--hidden: '12.5'"),
+    (["train", "--hidden", "none", "5"], "--hidden has none"),
+    (["train", "--hidden", "5", "mnist"], "DATA goes before --hidden"),
+    (["train", "--hidden", "99999999999"], "sizes[1]"),
+    (["train", "--seed", "-1"], "seed is -1"),
+    (["train", "--threads", "0"], "--threads is 0"),
+    (["train", "--validation", "0"], "--validation: '0'"),
+    (["train", "--validation", "1.5"], "--validation: '1.5'"),
+    (["train", "--validation", "10000"], "part is 10000"),
+    (["train", "--epoch", "3"], "--epoch"),  # no abbreviations: they would bind names not yet chosen
+    (["train", "--test", "0.2"], "--test is for files"),
+    (["train", "--test-data", "x.csv"], "--test-data is for files"),
+    (["train", "--label", "y"], "--label is for files"),
+    (["train", "--data", "."], "--data is the folder of mnist"),
+    (["train", "mnist", "--data", "nowhere"], "nowhere"),
+    (["train", "minst"], "minst"),
+    (["train", "absent.csv", "--label", "y"], "absent.csv: No such file"),
+    (["train", "flowers.csv"], "--label NAME"),
+    (["train", "plain.npz"], "plain.npz has no array y"),
+    (["train", "flowers.csv", "--label", "colour"], "colour"),
+    (["train", "flowers.csv", "--label", "species", "--data", "."], "--data"),
+    (
+        ["train", "flowers.csv", "--label", "species", "--test-data", "narrow.csv"],
+        "narrow.csv has 1 features",
+    ),
+    (["train", "flowers.csv", "--label", "species", "--test-data", "other.csv"], "rose"),
+    (["train", "flowers.csv", "--label", "species", "--test", "90"], "part is 90"),
+    (["train", "three.npz", "--test-data", "four.npz"], "four.npz has the label 3"),
+    (["train", "."], "'.'"),
+    (["train", "--output", "nowhere/model"], "no folder 'nowhere'"),
+    (["train", "--output", "."], "a folder"),
+    (["train", "--output", "file/model"], "no folder"),
+    (["evaluate"], "MODEL"),
+    (["evaluate", "absent.safetensors"], "absent.safetensors"),
+    (["evaluate", "file"], "file"),
+    (["evaluate", "."], "'.'"),
+    (["evaluate", "model.safetensors"], "mnist-small has 784 features"),
+    (["evaluate", "model.safetensors", "other.csv", "--label", "species"], "rose"),
+    (["predict", "model.safetensors"], "FILE"),
+    (["predict", "model.safetensors", "absent.npz"], "absent.npz"),
+    (["predict", "model.safetensors", "flowers.csv"], "species"),
+    (["predict", "model.safetensors", "narrow.csv", "--label", "species"], "1 columns"),
+    (["predict", "model.safetensors", "file"], "file"),
+    (["predict", "model.safetensors", "labels.idx"], "labels.idx has the shape (3,)"),
+    (["predict", "model.safetensors", "labels.idx", "--label", "y"], "--label"),
+    (["predict", "model.safetensors", "three.npz", "--output", "nowhere/x"], "nowhere/x"),
+    (["gradcheck", "--sizes", "3"], "sizes"),
+    (["gradcheck", "--sizes", "3", "0"], "sizes[1] is 0"),
+    (["gradcheck", "--rows", "0"], "--rows is 0"),
+    (["gradcheck", "--model", "file"], "file"),
+    (["bench", "--rounds", "0"], "--rounds is 0"),
+    (["info", "now"], "now"),
+]
+
+
+@pytest.fixture
+def bad_files(flowers, model, tmp_path, blobs):
+    X, y = blobs
+    (tmp_path / "file").write_text("not what it should be")
+    write_table(tmp_path / "narrow.csv", X[:, :1], y)
+    write_table(tmp_path / "other.csv", X, y, ("setosa", "versicolor", "rose"))
+    np.savez(tmp_path / "three.npz", X=X, y=y)
+    np.savez(tmp_path / "plain.npz", X=X)
+    np.savez(tmp_path / "four.npz", X=X, y=np.minimum(np.arange(90), 3))
+    write_idx(tmp_path / "labels.idx", np.arange(3, dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"), BAD_CALLS, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_bad_calls_end_with_one_sentence(arguments, named, bad_files, capsys, monkeypatch):
+    monkeypatch.setattr(JitBackend, "run", lambda *_: pytest.fail("trained all the same"), raising=True)
+    try:
+        status = main(arguments)
+    except SystemExit as leaving:  # argparse's
+        status = leaving.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert error.startswith("fastnn: error: ")
+    assert error.count("\n") == 1
+    assert named in error
+
+
+@pytest.mark.parametrize("arguments", [["train", "absent.csv"], ["train", "--epochs", "x"]])
+def test_exit_status_of_the_process(arguments):
+    process = start(*arguments)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert out == ""
+    assert re.fullmatch(r"fastnn: error: .*\n", err)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), "MemoryError"),
+        (ValueError("two\nlines"), "two lines"),
+        (OSError("no errno"), "no errno"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (FileNotFoundError(2, "No such file", "a"), "a: No such file"),
+        (OSError(18, "Other device", "a", None, "b"), "a to b: Other device"),
+    ],
+)
+def test_sentence(error, expected):
+    assert sentence(error) == expected
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_full_disk_under_stdout(model, tmp_path, blobs):
+    np.savez(tmp_path / "rows.npz", X=blobs[0])
+    with open("/dev/full", "w") as full:
+        process = start("predict", "model.safetensors", "rows.npz", stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err == "fastnn: error: No space left on device\n"
+
+
+# pipes, signals, terminals
+
+
+def test_reader_that_leaves(model, tmp_path):
+    X = np.random.default_rng(0).random((40_000, 4), dtype=np.float32)
+    np.savez(tmp_path / "rows.npz", X=X)
+    process = start("predict", "model.safetensors", "rows.npz")
+    assert process.stdout.readline().strip() in NAMES
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 128 + signal.SIGPIPE
+    process.stderr.close()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_stops_within_a_second_and_keeps_the_model(flowers, tmp_path, number, status):
+    process = start("train", flowers, "--label", "species", *ENDLESS)
+    while not process.stdout.readline().startswith("epoch"):
+        assert process.poll() is None, process.stderr.read()
+    begin = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - begin < 1
+    assert process.returncode == status
+    assert re.fullmatch(
+        r"fastnn: stopped after [\d,.]+ epochs; the model trained so far is flowers\.safetensors\n", err
+    )
+    net = fastnn.load(tmp_path / "flowers.safetensors")
+    start_weights = fastnn.MLP(net.sizes, seed=0).weights[0]
+    assert not np.array_equal(net.weights[0], start_weights)
+
+
+def test_ctrl_c_before_the_first_step_writes_nothing(flowers, tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(JitBackend, "run", interrupted)
+    assert main(["train", str(flowers), "--label", "species"]) == 130
+    assert not (tmp_path / "flowers.safetensors").exists()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_signal_handlers_are_put_back(run, flowers):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    run("train", flowers, "--label", "species", *FAST)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def at_terminal(*arguments):
+    """Run the command at a terminal of its own; return its exit status and what the terminal got."""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    process = start(*arguments, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    received = b""
+    while select.select([ours], [], [], 60)[0]:
+        try:
+            data = os.read(ours, 4096)
+        except OSError:  # Linux's way of saying that the other side is closed
+            break
+        if not data:
+            break
+        received += data
+    os.close(ours)
+    return process.wait(60), received.decode()
+
+
+def test_terminal_gets_a_bar_and_the_lines(flowers):
+    status, screen = at_terminal("train", flowers, "--label", "species", *FAST)
+    assert status == 0
+    assert re.search(r"loss \d\.\d+ accuracy [\d.]+ % [\d,]+ samples/s .* left", screen)
+    assert "\x1b[2K" in screen  # the bar is erased and drawn again
+    assert "epoch 2/2  loss" in screen
+    assert re.search(r"test accuracy: [\d.]+ %\r\n", screen)
+
+
+def test_no_progress_at_a_terminal(flowers):
+    status, screen = at_terminal("train", flowers, "--label", "species", *FAST, "--no-progress")
+    assert status == 0
+    assert "\x1b" not in screen
+    assert "epoch 2/2  loss" in screen

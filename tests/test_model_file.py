@@ -1,0 +1,514 @@
+"""Model files: what is saved comes back, what is damaged is refused, and no failure costs the old file."""
+
+import errno
+import hashlib
+import io
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import fastnn
+from fastnn import atomic_file, model_file
+from fastnn.model_file import ModelFileError
+
+
+def make_net(seed=0, sizes=(3, 4, 2), dtype="float32"):
+    net = fastnn.MLP(list(sizes), activation="identity", init="glorot_uniform", dtype=dtype, seed=seed)
+    for bias in net.biases:
+        bias += np.arange(bias.size)
+    net.classes = [f"class {i}" for i in range(sizes[-1])]
+    net.epochs_trained = 7 + seed
+    return net
+
+
+def content(net):
+    settings = (net.sizes, net.activation, net.init, net.dtype, net.seed, net.classes, net.epochs_trained)
+    return settings, [array.tobytes() for array in (*net.weights, *net.biases)]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "net.safetensors"
+    make_net().save(path)
+    return path
+
+
+def refuse(path):
+    """Check that the file is refused, in one line that names it; return the reason."""
+    with pytest.raises(ModelFileError) as caught:
+        fastnn.load(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    assert len(message) < len(str(path)) + 300
+    return message
+
+
+# What is saved comes back.
+
+
+@settings(max_examples=50)
+@given(data=st.data())
+def test_round_trip(data, tmp_path_factory):
+    sizes = [*data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)), data.draw(st.integers(2, 4))]
+    dtype = data.draw(st.sampled_from(["float32", "float64"]))
+    net = fastnn.MLP(
+        sizes,
+        activation=data.draw(st.sampled_from(["relu", "identity"])),
+        init=data.draw(st.sampled_from(["he_normal", "zeros"])),
+        dtype=dtype,
+        seed=data.draw(st.integers(0, 2**70)),
+    )
+    finite = {"allow_nan": False, "allow_infinity": False}
+    for parameters in (net.weights, net.biases):
+        for i, array in enumerate(parameters):
+            parameters[i] = data.draw(arrays(dtype, array.shape, elements=finite))
+    names = st.lists(st.text(), min_size=sizes[-1], max_size=sizes[-1], unique=True)
+    net.classes = data.draw(st.none() | names)
+    net.epochs_trained = data.draw(st.integers(0, 10**6))
+    path = tmp_path_factory.mktemp("round") / "net"
+    net.save(path)
+    assert content(fastnn.load(path)) == content(net)
+
+
+def test_equal_networks_give_equal_files(tmp_path):
+    for name in "ab":
+        make_net().save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_weights_given_as_arrays(tmp_path):
+    net = fastnn.MLP([2, 2], init=[np.eye(2)])
+    net.save(tmp_path / "net")
+    assert content(fastnn.load(tmp_path / "net")) == content(net)
+
+
+def test_any_safetensors_reader_can_read_the_parameters(saved):
+    tensors = safetensors.numpy.load_file(saved)
+    net = make_net()
+    assert sorted(tensors) == ["biases.0", "biases.1", "weights.0", "weights.1"]
+    np.testing.assert_array_equal(tensors["weights.1"], net.weights[1])
+
+
+def test_loaded_network_goes_on_as_the_saved_one(tmp_path):
+    X, y = np.random.default_rng(0).random((20, 3)), np.arange(20) % 2
+    net = make_net()
+    net.fit(X, y, epochs=1, backend="reference")
+    net.save(tmp_path / "net")
+    again = fastnn.load(tmp_path / "net")
+    for one in (net, again):
+        one.fit(X, y, epochs=1, backend="reference")
+    assert content(again) == content(net)
+
+
+@pytest.mark.parametrize("kind", [str, os.fsencode, lambda path: path])
+def test_kinds_of_path(saved, kind):
+    path = kind(saved)
+    fastnn.load(path).save(path)
+
+
+# What is not exactly a saved network is refused.
+
+
+def test_every_flipped_bit_is_noticed(saved):
+    original, expected = saved.read_bytes(), content(make_net())
+    for position in range(len(original)):
+        for bit in range(8):
+            damaged = bytearray(original)
+            damaged[position] ^= 1 << bit
+            saved.write_bytes(damaged)
+            try:
+                net = fastnn.load(saved)
+            except ModelFileError:
+                continue
+            assert content(net) == expected, f"bit {bit} of byte {position}"
+
+
+def test_every_truncation_is_noticed(saved):
+    original = saved.read_bytes()
+    for length in range(len(original)):
+        saved.write_bytes(original[:length])
+        refuse(saved)
+    saved.write_bytes(original + b"\0")
+    refuse(saved)
+
+
+def npz():
+    file = io.BytesIO()
+    np.savez(file, weights=np.eye(2))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        bytes(8),
+        bytes(1000),
+        b"sepal length,species\n" * 20,
+        pickle.dumps({"weights": [1.0, 2.0]}),
+        npz(),
+        (2**64 - 1).to_bytes(8, "little") + b"{}",
+        (2**20 + 8).to_bytes(8, "little") + b"{}".ljust(2**20 + 8),
+        (10).to_bytes(8, "little") + b"{}",
+        (4).to_bytes(8, "little") + b"null",
+        (2).to_bytes(8, "little") + b"\xff\xfe",
+        (100_000).to_bytes(8, "little") + b"[" * 100_000,
+        safetensors.numpy.save({"weights.0": np.eye(2)}),
+        safetensors.numpy.save({"weights.0": np.eye(2)}, {"format": "np"}),
+    ],
+    ids=lambda data: f"{data[:12]!r}",
+)
+def test_foreign_files(tmp_path, data):
+    path = tmp_path / "foreign"
+    path.write_bytes(data)
+    refuse(path)
+
+
+@settings(max_examples=200)
+@given(data=st.binary(max_size=200), framed=st.booleans())
+def test_arbitrary_bytes(data, framed, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "arbitrary"
+    path.write_bytes(len(data).to_bytes(8, "little") + data if framed else data)
+    refuse(path)
+
+
+def forge(path, metadata=None, tensors=None, **changes):
+    """Write a good file, but for the changes, with the checksum that the format asks for."""
+    net = make_net()
+    good = {"weights.0": net.weights[0], "biases.0": net.biases[0]}
+    good |= {"weights.1": net.weights[1], "biases.1": net.biases[1]}
+    tensors = good if tensors is None else tensors(good)
+    description = {
+        "format": 1,
+        "sizes": [3, 4, 2],
+        "activation": "identity",
+        "init": "glorot_uniform",
+        "dtype": "float32",
+        "seed": 0,
+        "classes": ["class 0", "class 1"],
+        "epochs_trained": 7,
+    }
+    description |= {key: value for key, value in changes.items() if key != "sha256"}
+    description = {key: value for key, value in description.items() if value is not Ellipsis}
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, array in tensors.items():
+        digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode() + array.tobytes())
+    description["sha256"] = changes.get("sha256", digest.hexdigest())
+    metadata = {"fastnn": json.dumps(description)} | (metadata or {})
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+
+
+def test_the_format_is_as_its_description_says(tmp_path, saved):
+    path = tmp_path / "forged"
+    forge(path)
+    assert content(fastnn.load(path)) == content(make_net())
+    assert path.stat().st_size == saved.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format": 2}, "later"),
+        ({"format": 0}, "format"),
+        ({"format": "1"}, "format"),
+        ({"format": True}, "format"),
+        ({"format": ...}, "format"),
+        ({"seed": ...}, "lacks an entry"),
+        ({"import": "os"}, "not known"),
+        ({"activation": "os.system"}, "activation"),
+        ({"activation": ["relu"]}, "activation"),
+        ({"activation": None}, "activation"),
+        ({"init": "ones"}, "init"),
+        ({"init": [[1.0]]}, "init"),
+        ({"dtype": "float16"}, "dtype"),
+        ({"dtype": "<f4"}, "dtype"),
+        ({"dtype": "float64"}, "F64"),
+        ({"sizes": [3, 4]}, "tensors"),
+        ({"sizes": [3, 4, 4, 2]}, "tensors"),
+        ({"sizes": [4, 3, 2]}, "weights.0"),
+        ({"sizes": [3, 4, -2]}, "sizes"),
+        ({"sizes": [3.0, 4, 2]}, "sizes"),
+        ({"sizes": ["3", 4, 2]}, "sizes"),
+        ({"sizes": "342"}, "sizes"),
+        ({"sizes": []}, "sizes"),
+        ({"sizes": [2**31 - 1, 2**31 - 1, 2]}, "weights.0"),
+        ({"sizes": [10**400, 4, 2]}, "sizes"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 1.0}, "seed"),
+        ({"seed": None}, "seed"),
+        ({"classes": ["one"]}, "classes"),
+        ({"classes": ["one", 2]}, "classes"),
+        ({"classes": "ab"}, "classes"),
+        ({"epochs_trained": -1}, "epochs_trained"),
+        ({"epochs_trained": float("nan")}, "epochs_trained"),
+        ({"sha256": "0" * 64}, "SHA-256"),
+        ({"sha256": None}, "SHA-256"),
+        ({"metadata": {"more": "text"}}, "not known"),
+        ({"metadata": {"fastnn": "[]"}}, "not that of a model"),
+        ({"metadata": {"fastnn": "{"}}, "JSON"),
+        ({"metadata": {"fastnn": '{"a":' * 5000}}, "JSON"),
+        ({"metadata": {"fastnn": '{"format": 1, "format": 1}'}}, "twice"),
+        ({"metadata": {"fastnn": '{"format": ' + "9" * 5000 + "}"}}, "JSON"),
+        ({"tensors": lambda good: {}}, "tensors"),
+        ({"tensors": lambda good: good | {"weights.2": np.eye(2)}}, "tensors"),
+        ({"tensors": lambda good: good | {"biases.0": np.zeros((4, 1), "f4")}}, "biases.0"),
+        ({"tensors": lambda good: good | {"weights.0": np.zeros((4, 3), "f4")}}, "weights.0"),
+        ({"tensors": lambda good: good | {"biases.0": np.zeros(4, "f8")}}, "biases.0"),
+        ({"tensors": lambda good: good | {"biases.0": np.zeros(4, "i4")}}, "biases.0"),
+        ({"tensors": lambda good: good | {"biases.0": np.array([0, 1, np.nan, 3], "f4")}}, "biases"),
+        ({"tensors": lambda good: good | {"weights.1": np.full((4, 2), np.inf, "f4")}}, "weights"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_descriptions_that_do_not_fit(tmp_path, change, reason):
+    path = tmp_path / "forged"
+    forge(path, **change)
+    assert reason in refuse(path)
+
+
+def test_a_key_twice_in_the_header(saved):
+    data = saved.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header, rest = data[8 : 8 + length].rstrip(), data[8 + length :]
+    table = json.loads(header)
+    header = header[:-1] + b', "biases.0": ' + json.dumps(table["biases.0"]).encode() + b"}"
+    saved.write_bytes(len(header).to_bytes(8, "little") + header + rest)
+    assert "twice" in refuse(saved)
+
+
+def test_two_tensors_on_the_same_bytes(saved):
+    data = saved.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    table = json.loads(data[8 : 8 + length])
+    table["weights.1"]["data_offsets"] = [offset - 8 for offset in table["weights.1"]["data_offsets"]]
+    header = json.dumps(table).encode()
+    saved.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length :])
+    assert "damaged" in refuse(saved)
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no model file .*missing"):
+        fastnn.load(tmp_path / "missing")
+
+
+def test_folders_pipes_and_devices_are_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(OSError, match="cannot be read"):
+            fastnn.load(path)
+
+
+# What cannot be saved leaves everything as it was.
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_parameters_that_are_not_finite(saved, value):
+    before = saved.read_bytes()
+    net = make_net()
+    net.biases[1][0] = value
+    with pytest.raises(ValueError, match=r"biases\[1\]\[0\]"):
+        net.save(saved)
+    assert saved.read_bytes() == before
+
+
+def test_more_class_names_than_a_header_may_hold(tmp_path):
+    net = make_net()
+    net.classes = ["a", "b" * 2**20]
+    with pytest.raises(ValueError, match="classes"):
+        net.save(tmp_path / "net")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("path", "error"), [(None, TypeError), (3, TypeError), ("a\0b", ValueError)])
+def test_what_is_no_path(path, error):
+    for function in (make_net().save, fastnn.load):
+        with pytest.raises(error, match="path is"):
+            function(path)
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    places = ["", tmp_path, f"{tmp_path}/new/", tmp_path / "no" / "net", tmp_path / "pipe", tmp_path / "loop"]
+    before = sorted(os.listdir(tmp_path))
+    for place in [*places, "/dev/null"]:
+        with pytest.raises(OSError, match="cannot be written"):
+            make_net().save(place)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_write_protection_is_respected(saved):
+    saved.chmod(0o444)
+    with pytest.raises(PermissionError):
+        make_net(1).save(saved)
+    saved.parent.chmod(0o555)
+    with pytest.raises(PermissionError):
+        make_net(1).save(saved.parent / "new")
+    saved.parent.chmod(0o755)
+    assert content(fastnn.load(saved)) == content(make_net())
+
+
+def test_modes(tmp_path, saved):
+    old = os.umask(0o027)
+    try:
+        make_net().save(tmp_path / "new")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o640
+    saved.chmod(0o604)
+    make_net(1).save(saved)
+    assert saved.stat().st_mode & 0o7777 == 0o604
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path, saved):
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    for target in (saved, other / "not there yet"):
+        link = tmp_path / f"link to {target.name}"
+        link.symlink_to(target)
+        make_net(1).save(link)
+        assert link.is_symlink()
+        assert not target.is_symlink()
+        assert content(fastnn.load(target)) == content(make_net(1))
+
+
+class FaultyOS:
+    """The module os, but for the k-th call that changes or syncs a file, which fails."""
+
+    CALLS = ("open", "write", "fchmod", "fsync", "close", "replace")
+
+    def __init__(self, k, error):
+        self.remaining, self.error = k, error
+
+    def __getattr__(self, name):
+        function = getattr(os, name)
+        if name not in self.CALLS:
+            return function
+
+        def call(*args):
+            self.remaining -= 1
+            if self.remaining:
+                return function(*args)
+            if name == "write":
+                function(args[0], args[1][: len(args[1]) // 2])
+            if name == "close":
+                function(*args)
+            raise self.error
+
+        return call
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "no space"), OSError(errno.EIO, "input/output error"), KeyboardInterrupt()],
+)
+def test_failure_of_any_call_leaves_the_old_file_or_the_new(saved, monkeypatch, error):
+    old, new = make_net(0), make_net(1)
+    names = []
+    for k in range(1, 100):
+        old.save(saved)
+        shim = FaultyOS(k, error)
+        with monkeypatch.context() as patch:
+            patch.setattr(atomic_file, "os", shim)
+            try:
+                new.save(saved)
+                failed = False
+            except (OSError, KeyboardInterrupt) as raised:
+                failed = True
+                assert type(raised) is type(error)
+        assert os.listdir(saved.parent) == [saved.name]
+        found = content(fastnn.load(saved))
+        if failed and not isinstance(error, KeyboardInterrupt):
+            assert found == content(old)
+        assert found in (content(old), content(new))
+        if shim.remaining > 0:
+            break
+        names.append(failed)
+    assert names.count(True) >= 6  # open, write, fchmod, fsync, close, replace
+    assert not failed and found == content(new)
+
+
+def test_a_disk_that_is_full_in_the_middle(saved):
+    before = saved.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="cannot be written") as caught:
+            make_net(1).save(saved)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.errno == errno.EFBIG
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+KILL_LOOP = """
+import os, random, signal, sys, time
+import numpy as np
+import fastnn
+
+path = sys.argv[1]
+nets = [fastnn.MLP([100, 200, 10], seed=seed) for seed in (0, 1)]
+nets[0].save(path)
+found = set()
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        while True:
+            for net in reversed(nets):
+                net.save(path)
+    time.sleep(random.uniform(0.001, 0.03))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    net = fastnn.load(path)
+    np.testing.assert_array_equal(net.weights[0], nets[net.seed].weights[0])
+    found.add(net.seed)
+assert found == {0, 1}
+"""
+
+
+def test_kill_9_at_any_moment(tmp_path):
+    subprocess.run([sys.executable, "-c", KILL_LOOP, tmp_path / "net"], check=True, timeout=120, cwd=tmp_path)
+
+
+@contextmanager
+def changing(net):
+    """Change the network without pause in another thread, as `fit` does."""
+    stop = threading.Event()
+
+    def change():
+        value = 0
+        while not stop.is_set():
+            value += 1
+            net.weights[0][...] = value
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_network_saved_while_it_changes_can_be_loaded(tmp_path):
+    net = fastnn.MLP([500, 500, 2])
+    with changing(net):
+        for _ in range(20):
+            model_file.save(net, tmp_path / "net")
+            model_file.load(tmp_path / "net")
