@@ -7,7 +7,8 @@ A product's tiles are numbered panel by panel, and within a panel strip by strip
 from ._jit import helper, inlined
 from .host import host
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
-from .tile import MASK, ROWS, STORE, UPDATE, VECTORS, address, multiply_tile
+from .tile import MASK, ROWS, STORE, VECTORS, address, multiply_tile
+from .transpose import transpose_block
 
 _VECTOR_BYTES = host().vector_bits // 8
 
@@ -63,24 +64,29 @@ def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y):
         )
 
 
-@helper
+@inlined
 def _transpose_panel(layer, parameters, column, width, out):
     """out[o, i] = W[column + i, o] for i < width (zero beyond fan_in): the second operand of dZ W^T."""
     itemsize = out.itemsize
-    panel = VECTORS * (_VECTOR_BYTES // itemsize)
-    fan_in, fan_out = layer[FAN_IN], layer[FAN_OUT]
-    rows = min(width, fan_in - column)
-    for group in range(0, fan_out, panel):
-        group_width = min(panel, layer[PADDED_OUT] - group)
-        used = min(panel, fan_out - group)
-        start = layer[WEIGHTS] + group * fan_in + column * group_width
-        for i in range(rows):
-            source = parameters[start + i * group_width : start + i * group_width + used]
-            for o in range(used):
-                out[(group + o) * width + i] = source[o]
-        for o in range(used):
-            for i in range(rows, width):
-                out[(group + o) * width + i] = 0
+    vector = _VECTOR_BYTES // itemsize
+    panel = VECTORS * vector
+    fan_in, padded = layer[FAN_IN], layer[PADDED_OUT]
+    kind = out.dtype.type(0)
+    for block in range(column, column + width, vector):
+        whole = block + vector <= fan_in
+        for group in range(0, padded, vector):
+            # Columns [group, group + vector) lie in a panel that is two vectors wide, or one at the end.
+            first = group // panel * panel
+            stride = min(panel, padded - first)
+            source = layer[WEIGHTS] + first * fan_in + block * stride + group - first
+            target = group * width + block - column
+            if whole:
+                transpose_block(address(parameters, source), stride, address(out, target), width, kind)
+            else:
+                for o in range(vector):
+                    for i in range(vector):
+                        inside = block + i < fan_in
+                        out[target + o * width + i] = parameters[source + i * stride + o] if inside else kind
 
 
 @helper

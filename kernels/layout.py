@@ -81,7 +81,7 @@ def make_layout(sizes, activations, dtype, batch_rows):
         outputs += _round_up(batch_rows * stride, _ALIGNMENT // itemsize)
     panel = VECTORS * vector
     # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW waits there for its update.
-    scratch = _round_up(panel * max(max(sizes[1:]), ROWS), _ALIGNMENT // itemsize)
+    scratch = _round_up(panel * max(_round_up(max(sizes[1:]), vector), ROWS), _ALIGNMENT // itemsize)
     return Layout(dtype, table, row_stride(sizes[0], itemsize), parameters, batch_rows, outputs, scratch)
 
 

@@ -341,13 +341,20 @@ def test_bench(run, tmp_path):
     report = json.loads((tmp_path / "figures.json").read_text())
     assert report["rounds"] == 2
     assert "processor" in report["machine"]
-    for rates in report["figures"].values():
-        assert 0 < rates["min"] <= rates["median"] <= rates["max"]
-    for name in ("A 784-32-32-10 batch 500", "B20 784-100-10 batch 20", "C 784-512-10 batch 128"):
-        assert f"{report['figures'][name]['median']:,.0f} (" in out
-    assert {"peak of 1 thread", "fastnn nn 1024 x 1024 x 1024", "numpy nn 1024 x 1024 x 1024"} <= set(
-        report["figures"]
+    peaks, products, trainings = (
+        report[kind] for kind in ("peak, GFLOP/s", "matmul, GFLOP/s", "training, samples/s")
     )
+    for rates in (*peaks.values(), *products.values(), *trainings.values()):
+        assert 0 < rates["min"] <= rates["median"] <= rates["max"]
+    shape = "nn 1024 x 1024 x 1024"
+    ratio = products[f"fastnn {shape}"]["median"] / products[f"numpy {shape}"]["median"]
+    assert re.search(rf"^{shape} .* {ratio:.2f}$", out, re.MULTILINE)
+    name, flops = "C 784-512-10 batch 128", 2 * (2 * (784 * 512 + 512 * 10) + 512 * 10)
+    limit = [*peaks.values()][-1]["median"] * 1e9
+    assert report["training, fraction of peak"][name] == pytest.approx(
+        trainings[name]["median"] * flops / limit
+    )
+    assert re.search(rf"^{name} +{trainings[name]['median']:,.0f} \(", out, re.MULTILINE)
 
 
 def test_bench_counts_operations():
@@ -560,10 +567,33 @@ def test_ctrl_c_before_the_first_step_writes_nothing(flowers, tmp_path, monkeypa
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_signal_handlers_are_put_back(run, flowers):
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+def test_handlers_are_put_back(run, flowers):
+    def handlers():
+        return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook
+
+    before = handlers()
     run("train", flowers, "--label", "species", *FAST)
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert handlers() == before
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_served_where_no_exception_can_be_raised_is_not_lost(number, status, monkeypatch, capsys):
+    import ctypes
+
+    def callback():
+        signal.raise_signal(number)
+        for _ in range(100):  # the signal is served here, at the latest
+            pass
+
+    def compile_kernels(dtype):
+        ctypes.CFUNCTYPE(None)(callback)()
+        time.sleep(30)
+
+    monkeypatch.setattr("fastnn.cli.train.load_kernels", compile_kernels)
+    begin = time.monotonic()
+    assert main(["train"]) == status
+    assert time.monotonic() - begin < 10
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def at_terminal(*arguments):

@@ -155,6 +155,24 @@ def test_a_large_network_is_checked_in_part(monkeypatch):
     assert looked_at[-len(first) :] != first
 
 
+def test_of_many_samples_a_hundred_are_drawn(monkeypatch):
+    right, batches = JitBackend.gradients, []
+
+    def gradients(net, X, y):
+        batches.append((X, y))
+        return right(net, X, y)
+
+    monkeypatch.setattr(JitBackend, "gradients", staticmethod(gradients))
+    net = fastnn.MLP([1, 3])
+    X = np.arange(150.0).reshape(150, 1) / 150
+    fastnn.gradient_check(net, X, np.arange(150) % 3)
+    fastnn.gradient_check(net, X[:100], np.arange(100) % 3)
+    (drawn, labels), (all_rows, _) = batches
+    assert len(np.unique(drawn)) == 100
+    assert (np.rint(drawn[:, 0] * 150) % 3 == labels).all()
+    assert (all_rows == X[:100]).all()
+
+
 def test_the_network_is_unchanged_after_an_error(monkeypatch):
     net = fastnn.MLP([3, 4, 2], dtype="float64")
     before = parameters(net)

@@ -1,14 +1,10 @@
-"""Model files: what is saved comes back, what is damaged is refused, and no failure costs the old file."""
+"""Model files: what is saved comes back, what is damaged or foreign is refused. Also test_atomic_file.py."""
 
-import errno
 import hashlib
 import io
 import json
 import os
 import pickle
-import resource
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 
@@ -20,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import fastnn
-from fastnn import atomic_file, model_file
+from fastnn import model_file
 from fastnn.model_file import ModelFileError
 
 
@@ -307,9 +303,12 @@ def test_no_such_file(tmp_path):
 
 def test_folders_pipes_and_devices_are_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR)
+    os.write(pipe, bytes(8))  # were the pipe read, the test would fail and not hang
     for path in (tmp_path, tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(OSError, match="cannot be read"):
             fastnn.load(path)
+    os.close(pipe)
 
 
 # What cannot be saved leaves everything as it was.
@@ -338,152 +337,6 @@ def test_what_is_no_path(path, error):
     for function in (make_net().save, fastnn.load):
         with pytest.raises(error, match="path is"):
             function(path)
-
-
-def test_places_that_cannot_be_written(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "loop").symlink_to("loop")
-    places = ["", tmp_path, f"{tmp_path}/new/", tmp_path / "no" / "net", tmp_path / "pipe", tmp_path / "loop"]
-    before = sorted(os.listdir(tmp_path))
-    for place in [*places, "/dev/null"]:
-        with pytest.raises(OSError, match="cannot be written"):
-            make_net().save(place)
-    assert sorted(os.listdir(tmp_path)) == before
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_write_protection_is_respected(saved):
-    saved.chmod(0o444)
-    with pytest.raises(PermissionError):
-        make_net(1).save(saved)
-    saved.parent.chmod(0o555)
-    with pytest.raises(PermissionError):
-        make_net(1).save(saved.parent / "new")
-    saved.parent.chmod(0o755)
-    assert content(fastnn.load(saved)) == content(make_net())
-
-
-def test_modes(tmp_path, saved):
-    old = os.umask(0o027)
-    try:
-        make_net().save(tmp_path / "new")
-    finally:
-        os.umask(old)
-    assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o640
-    saved.chmod(0o604)
-    make_net(1).save(saved)
-    assert saved.stat().st_mode & 0o7777 == 0o604
-
-
-def test_a_link_stays_and_its_file_is_replaced(tmp_path, saved):
-    other = tmp_path / "elsewhere"
-    other.mkdir()
-    for target in (saved, other / "not there yet"):
-        link = tmp_path / f"link to {target.name}"
-        link.symlink_to(target)
-        make_net(1).save(link)
-        assert link.is_symlink()
-        assert not target.is_symlink()
-        assert content(fastnn.load(target)) == content(make_net(1))
-
-
-class FaultyOS:
-    """The module os, but for the k-th call that changes or syncs a file, which fails."""
-
-    CALLS = ("open", "write", "fchmod", "fsync", "close", "replace")
-
-    def __init__(self, k, error):
-        self.remaining, self.error = k, error
-
-    def __getattr__(self, name):
-        function = getattr(os, name)
-        if name not in self.CALLS:
-            return function
-
-        def call(*args):
-            self.remaining -= 1
-            if self.remaining:
-                return function(*args)
-            if name == "write":
-                function(args[0], args[1][: len(args[1]) // 2])
-            if name == "close":
-                function(*args)
-            raise self.error
-
-        return call
-
-
-@pytest.mark.parametrize(
-    "error",
-    [OSError(errno.ENOSPC, "no space"), OSError(errno.EIO, "input/output error"), KeyboardInterrupt()],
-)
-def test_failure_of_any_call_leaves_the_old_file_or_the_new(saved, monkeypatch, error):
-    old, new = make_net(0), make_net(1)
-    names = []
-    for k in range(1, 100):
-        old.save(saved)
-        shim = FaultyOS(k, error)
-        with monkeypatch.context() as patch:
-            patch.setattr(atomic_file, "os", shim)
-            try:
-                new.save(saved)
-                failed = False
-            except (OSError, KeyboardInterrupt) as raised:
-                failed = True
-                assert type(raised) is type(error)
-        assert os.listdir(saved.parent) == [saved.name]
-        found = content(fastnn.load(saved))
-        if failed and not isinstance(error, KeyboardInterrupt):
-            assert found == content(old)
-        assert found in (content(old), content(new))
-        if shim.remaining > 0:
-            break
-        names.append(failed)
-    assert names.count(True) >= 6  # open, write, fchmod, fsync, close, replace
-    assert not failed and found == content(new)
-
-
-def test_a_disk_that_is_full_in_the_middle(saved):
-    before = saved.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
-    try:
-        with pytest.raises(OSError, match="cannot be written") as caught:
-            make_net(1).save(saved)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert caught.value.errno == errno.EFBIG
-    assert saved.read_bytes() == before
-    assert os.listdir(saved.parent) == [saved.name]
-
-
-KILL_LOOP = """
-import os, random, signal, sys, time
-import numpy as np
-import fastnn
-
-path = sys.argv[1]
-nets = [fastnn.MLP([100, 200, 10], seed=seed) for seed in (0, 1)]
-nets[0].save(path)
-found = set()
-for _ in range(40):
-    child = os.fork()
-    if child == 0:
-        while True:
-            for net in reversed(nets):
-                net.save(path)
-    time.sleep(random.uniform(0.001, 0.03))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    net = fastnn.load(path)
-    np.testing.assert_array_equal(net.weights[0], nets[net.seed].weights[0])
-    found.add(net.seed)
-assert found == {0, 1}
-"""
-
-
-def test_kill_9_at_any_moment(tmp_path):
-    subprocess.run([sys.executable, "-c", KILL_LOOP, tmp_path / "net"], check=True, timeout=120, cwd=tmp_path)
 
 
 @contextmanager

@@ -4,8 +4,7 @@ import time
 
 import numpy as np
 
-from .. import optimizers
-from ..kernels import kernel_folder
+from .. import kernels, optimizers
 from ..kernels.infer import infer_rows
 from ..kernels.layout import IDENTITY, RELU, aligned_zeros, make_layout, pack_parameters, unpack_parameters
 from ..kernels.threads import Team
@@ -46,9 +45,25 @@ def needs_compiling():
     if train_steps.signatures:
         return False
     try:
-        return not any(kernel_folder().glob(f"{train_steps.__name__}-*"))
+        return not any(kernels.kernel_folder().glob(f"{train_steps.__name__}-*"))
     except OSError:
         return True
+
+
+def warm_up():
+    """Compile every kernel, or load it from the cache, for both dtypes."""
+    from ..mlp import MLP
+
+    for dtype in (np.float32, np.float64):
+        net = MLP([2, 2], dtype=dtype)
+        X, y = np.eye(2, dtype=dtype), np.arange(2)
+        JitBackend.gradients(net, X, y)
+        JitBackend.predict_proba(net, X, None)
+        JitBackend.evaluate(net, X, y, None)
+        kernels.matmul(X, X)
+        kernels.relu(X)
+        kernels.softmax(X)
+        kernels.softmax_cross_entropy(X, y)
 
 
 def _layout(net, rows):
@@ -121,6 +136,8 @@ class JitBackend:
         self._row_losses = np.zeros(self._batch)
         self._row_correct = np.zeros(self._batch, dtype=np.int64)
         self.push()
+        # No steps: compiles the kernel, or loads it, so that the first epoch's time is training's.
+        self._call(np.empty(0, dtype=np.int64), np.zeros(0), 0)
 
     def push(self):
         """Read the network's parameters."""
@@ -137,9 +154,16 @@ class JitBackend:
     def run(self, rows, learning_rates, first_step):
         """Make the steps over `rows`; return each step's mean loss and number of rows classified right."""
         start = time.perf_counter()
+        losses, correct = self._call(rows, learning_rates, first_step)
+        seconds = time.perf_counter() - start
         steps = learning_rates.size
-        losses = np.zeros(steps)
-        correct = np.zeros(steps, dtype=np.int64)
+        # At most four times more than last time: one run may have met an idle machine, or a busy one.
+        self.steps_per_chunk = max(1, min(4 * steps, int(steps * _CHUNK_SECONDS / seconds)))
+        return losses, correct
+
+    def _call(self, rows, learning_rates, first_step):
+        losses = np.zeros(learning_rates.size)
+        correct = np.zeros(learning_rates.size, dtype=np.int64)
         self._team.run(
             train_steps,
             self._team.sync,
@@ -163,9 +187,6 @@ class JitBackend:
             self._row_losses,
             self._row_correct,
         )
-        seconds = time.perf_counter() - start
-        # At most four times more than last time: the first run may have compiled, or met a busy machine.
-        self.steps_per_chunk = max(1, min(4 * steps, int(steps * _CHUNK_SECONDS / seconds)))
         return losses, correct
 
     @staticmethod

@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from fastnn.cli.parser import make_parser
-from fastnn.cli.signals import Terminated
+from fastnn.cli.signals import Terminated, interruptible
 
 FAILED = 2
 
@@ -18,7 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = make_parser().parse_args(argv)
         # A command is imported when it is called: `fastnn --help` waits for no compiler.
-        status = import_module(f"fastnn.cli.{args.command}").run(args)
+        with interruptible():
+            status = import_module(f"fastnn.cli.{args.command}").run(args)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # the reader (`| head -1`) has what it wanted

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fastnn
 from fastnn import kernels
+from fastnn.backends.jit import warm_up
 
 PACKAGES = ("fastnn-cpu", "numba", "llvmlite", "numpy", "safetensors")
 
@@ -16,13 +17,17 @@ def run(args) -> int:
     """Print processor, threads, cache and versions; with --warm-up compile first."""
     if args.warm_up:
         begin = time.perf_counter()
-        kernels.warm_up()
+        warm_up()
         print(f"every kernel is ready, after {time.perf_counter() - begin:.1f} s")
-    facts = processor() | threads() | {"cache": cache()} | versions()
+    print_facts(processor() | threads() | {"cache": cache()} | versions())
+    return 0
+
+
+def print_facts(facts: dict[str, str]) -> None:
+    """Print each fact on a line, its name first."""
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:{width}}  {value}")
-    return 0
 
 
 def processor() -> dict[str, str]:

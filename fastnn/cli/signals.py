@@ -1,8 +1,13 @@
-"""SIGTERM treated as Ctrl-C is: an exception in the main thread, which leaves time to save the model."""
+"""How Ctrl-C and SIGTERM reach a command: as an exception in the main thread, with time to save the model."""
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+RETRY_SECONDS = 0.01
 
 
 class Terminated(KeyboardInterrupt):
@@ -13,14 +18,26 @@ def _terminate(number, frame):
     raise Terminated
 
 
+def _retry(unraisable):
+    # A signal that comes while LLVM compiles is served when LLVM next calls back to Python, and no exception can
+    # leave such a callback: the signal is sent again, when the callback will be over.
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+        return
+    number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
+    threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), number)).start()
+
+
 @contextmanager
-def termination_raises() -> Iterator[None]:
-    """Within it SIGTERM raises Terminated."""
-    before = signal.signal(signal.SIGTERM, _terminate)
+def interruptible() -> Iterator[None]:
+    """Within it SIGTERM raises Terminated, and neither that nor KeyboardInterrupt gets lost."""
+    handler, hook = signal.signal(signal.SIGTERM, _terminate), sys.unraisablehook
+    sys.unraisablehook = _retry
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

@@ -14,59 +14,32 @@ from fastnn.cli.data import training_data
 from fastnn.cli.display import percent
 from fastnn.cli.progress import make_progress
 from fastnn.cli.scores import print_halves
-from fastnn.cli.signals import held, termination_raises
+from fastnn.cli.signals import held
 
 
 def run(args) -> int:
-    """Train, save and test; on Ctrl-C or SIGTERM save what was trained so far, and raise it on."""
-    for option, value in (
-        ("epochs", args.epochs),
-        ("batch-size", args.batch_size),
-        ("threads", args.threads),
-    ):
-        if value is not None:
-            checks.whole_number(value, f"--{option}")
+    """Train, save and test; return 0."""
+    for option in ("epochs", "batch_size", "threads"):
+        if getattr(args, option) is not None:
+            checks.whole_number(getattr(args, option), f"--{option.replace('_', '-')}")
     output = model_path(args.output, args.dataset)
     optimizer = make_optimizer(args)
-    with termination_raises():
-        train, test, classes, source = training_data(args)
-        print(source)
-        validation = None
-        if args.validation is not None:
-            train, aside = fastnn.datasets.split(train, args.validation, seed=defaults.SPLIT_SEED)
-            validation = (aside.X, aside.y)
-            print(f"{len(aside):,} of the training rows are for validation, which leaves {len(train):,}")
-        net = fastnn.MLP(
-            [train.X.shape[1], *hidden_sizes(args.hidden), classes],
-            activation=args.activation,
-            init=args.init,
-            dtype=args.dtype,
-            seed=args.seed,
-        )
-        net.classes = train.classes
-        print(describe(net, args, optimizer), flush=True)
-        load_kernels(net.dtype)
-        progress = make_progress(args.epochs, live=not args.no_progress)
-        try:
-            with progress:
-                history = net.fit(
-                    train.X,
-                    train.y,
-                    epochs=args.epochs,
-                    batch_size=args.batch_size,
-                    optimizer=optimizer,
-                    validation=validation,
-                    threads=args.threads,
-                    backend=args.backend,
-                    progress=progress,
-                )
-        except KeyboardInterrupt:
-            with held():
-                print(f"fastnn: {keep(net, output, progress, len(train))}", file=sys.stderr)
-            raise
-        replaced = output.exists()
-        with held():  # before the test, which may be interrupted
-            net.save(output)
+    train, test, classes, source = training_data(args)
+    print(source)
+    validation = None
+    if args.validation is not None:
+        train, validation = fastnn.datasets.split(train, args.validation, seed=defaults.SPLIT_SEED)
+        print(f"{len(validation):,} of the training rows are for validation, which leaves {len(train):,}")
+    sizes = [train.X.shape[1], *hidden_sizes(args.hidden), classes]
+    net = fastnn.MLP(sizes, args.activation, args.init, args.dtype, args.seed)
+    net.classes = train.classes
+    print(describe(net, args, optimizer), flush=True)
+    load_kernels(net.dtype)
+
+    history = fit(net, train, validation, optimizer, output, args)
+    replaced = output.exists()
+    with held():  # before the test, which may be interrupted
+        net.save(output)
 
     result = net.evaluate(test.X, test.y, threads=args.threads)
     seconds = sum(history.seconds)
@@ -76,6 +49,28 @@ def run(args) -> int:
     print(f"training: {seconds:.1f} s, {args.epochs * len(train) / seconds:,.0f} samples/s")
     print(f"model: {output}{', in place of the file that was there' if replaced else ''}")
     return 0
+
+
+def fit(net, train, validation, optimizer, output: Path, args):
+    """Train with a progress display; where a person stops it, save what was trained so far and raise on."""
+    progress = make_progress(args.epochs, live=not args.no_progress)
+    try:
+        with progress:
+            return net.fit(
+                train.X,
+                train.y,
+                epochs=args.epochs,
+                batch_size=args.batch_size,
+                optimizer=optimizer,
+                validation=None if validation is None else (validation.X, validation.y),
+                threads=args.threads,
+                backend=args.backend,
+                progress=progress,
+            )
+    except (KeyboardInterrupt, BrokenPipeError):  # stopped, or the reader of the progress left
+        with held():
+            print(f"fastnn: {keep(net, output, progress, len(train))}", file=sys.stderr)
+        raise
 
 
 def model_path(output: str | None, data: str) -> Path:
