@@ -19,12 +19,17 @@ IDENTITY, RELU = 0, 1
 _ALIGNMENT = 64  # bytes: one cache line, and the widest vector
 
 
-def aligned_zeros(size, dtype):
-    """A zeroed 1-D array that starts on a cache line."""
+def aligned_empty(size, dtype, allocate=np.empty):
+    """A 1-D array that starts on a cache line, its values undefined."""
     dtype = np.dtype(dtype)
-    raw = np.zeros(size * dtype.itemsize + _ALIGNMENT, dtype=np.uint8)
+    raw = allocate(size * dtype.itemsize + _ALIGNMENT, dtype=np.uint8)
     start = -raw.ctypes.data % _ALIGNMENT
     return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def aligned_zeros(size, dtype):
+    """A zeroed 1-D array that starts on a cache line."""
+    return aligned_empty(size, dtype, np.zeros)
 
 
 def _round_up(number, multiple):

@@ -4,10 +4,13 @@ import numpy as np
 
 from ._jit import require_jit
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
-from .layout import aligned_zeros
-from .matmul import DEPTH, STRIPS, multiply
+from .layout import aligned_empty, aligned_zeros
+from .matmul import DEPTH, STRIPS, is_direct_b, multiply
+from .sync import SYNC_WORDS
 from .threads import Team, get_num_threads
 from .tile import ROWS, VECTORS, lanes
+
+_NO_SYNC = np.zeros(SYNC_WORDS, dtype=np.int64)  # one thread meets nobody and writes nothing here
 
 # Below this many multiply-adds a second thread costs more to wake (about 50 us) than it saves.
 _SERIAL_WORK = 20_000_000
@@ -67,14 +70,17 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
         return out
     vector = lanes(a.itemsize)
     threads = 1 if m * n * k < _SERIAL_WORK else get_num_threads()
-    panels_of_b = aligned_zeros(k * (-(-n // vector) * vector), a.dtype)
-    scratch = ROWS * VECTORS * vector + min(k, DEPTH) * min(m, ROWS * STRIPS)
-    scratch = -(-scratch // vector) * vector
-    scratches = aligned_zeros(threads * scratch, a.dtype).reshape(threads, scratch)
-    with Team(threads) as team:
-        team.run(
-            multiply, team.sync, m, n, k, a_flat, a_row, a_depth, b_flat, b_row, b_column, out.reshape(-1), panels_of_b, scratches
-        )  # fmt: skip
+    panel = min(VECTORS * vector, n) if is_direct_b(m, b_column) else n
+    packed = k * (-(-panel // vector) * vector)
+    block = min(k, DEPTH) * min(m, ROWS * STRIPS)
+    workspace = aligned_empty(packed + threads * block, a.dtype)
+    packed_b, scratches = workspace[:packed], workspace[packed:].reshape(threads, block)
+    operands = (m, n, k, a_flat, a_row, a_depth, b_flat, b_row, b_column, out.reshape(-1), packed_b, scratches)
+    if threads == 1:
+        multiply(0, 1, _NO_SYNC, *operands)  # a team would cost as much as a small product
+    else:
+        with Team(threads) as team:
+            team.run(multiply, team.sync, *operands)
     return out
 
 
@@ -92,9 +98,9 @@ def _check_out(out, shape, a, b):
 def relu(x):
     """max(x, 0), element by element; x float32 or float64 of any shape. NaN stays NaN. Raises TypeError for other dtypes."""
     require_jit()
-    x = np.ascontiguousarray(_checked(x, "x"))
-    out = np.empty_like(x)
-    relu_elements(x.reshape(-1), out.reshape(-1))
+    x = _checked(x, "x")
+    out = np.empty(x.shape, x.dtype)
+    relu_elements(np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
     return out
 
 

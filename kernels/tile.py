@@ -11,6 +11,7 @@ of whole vectors. What happens to acc is the `mode`:
     STORE     C[i, j]  = max(s, acc + bias[j])    s = -inf keeps everything, s = 0 is ReLU; bias may be absent (address 0)
     UPDATE    C[i, j] += s * acc                  s = 1 adds a further block of k, s = -rate is a step of gradient descent
     MASK      C[i, j]  = acc if E[i, j] > 0 else 0    the derivative of ReLU; E is laid out as C
+    STORE_PART, UPDATE_PART    C[i, j] = acc, or += acc, for the first `extra` columns only: the others are not touched
 
 Each (rows, vectors) has a function of its own in the module; a switch calls the right one.
 Source for the shape: BLIS' micro-kernels (Van Zee and van de Geijn, 2015, section 4), here without packing A.
@@ -21,9 +22,20 @@ from numba import types
 from numba.core.extending import intrinsic
 
 from .host import host
-from .vectors import INT64, fused_multiply_add, load_vector, prefetch, splat, store_vector, vector_type
+from .vectors import (
+    INT64,
+    fused_multiply_add,
+    lanes_below,
+    load_lanes,
+    load_vector,
+    prefetch,
+    splat,
+    store_lanes,
+    store_vector,
+    vector_type,
+)
 
-STORE, UPDATE, MASK = 0, 1, 2
+STORE, UPDATE, MASK, STORE_PART, UPDATE_PART = range(5)
 
 VECTORS = 2
 ROWS = host().tile_rows
@@ -125,10 +137,11 @@ def _tile_function(module, element, rows, vectors):
             result.add_incoming(sums[row][v], loop)
             results[row].append(result)
     s_vector = splat(builder, s, vector)
-    blocks = {name: function.append_basic_block(name) for name in ("store", "biased", "stored", "update", "mask")}
+    names = ("store", "biased", "stored", "update", "mask", "store_part", "update_part")
+    blocks = {name: function.append_basic_block(name) for name in names}
     switch = builder.switch(mode, blocks["store"])
-    switch.add_case(ir.Constant(INT64, UPDATE), blocks["update"])
-    switch.add_case(ir.Constant(INT64, MASK), blocks["mask"])
+    for number, name in ((UPDATE, "update"), (MASK, "mask"), (STORE_PART, "store_part"), (UPDATE_PART, "update_part")):
+        switch.add_case(ir.Constant(INT64, number), blocks[name])
 
     builder.position_at_end(blocks["store"])
     has_bias = builder.icmp_unsigned("!=", builder.ptrtoint(extra, INT64), ir.Constant(INT64, 0))
@@ -158,6 +171,19 @@ def _tile_function(module, element, rows, vectors):
             old = load(builder, c_rows[row], v)
             store(builder, fused_multiply_add(builder, s_vector, results[row][v], old), c_rows[row], v)
     builder.ret_void()
+
+    for part in ("store_part", "update_part"):
+        builder.position_at_end(blocks[part])
+        columns = builder.ptrtoint(extra, INT64)
+        for v in range(vectors):
+            inside = lanes_below(builder, builder.sub(columns, ir.Constant(INT64, v * lane_count)), vector)
+            for row in range(rows):
+                place = builder.gep(c_rows[row], [ir.Constant(INT64, v * lane_count)])
+                value = results[row][v]
+                if part == "update_part":
+                    value = builder.fadd(value, load_lanes(builder, place, vector, inside))
+                store_lanes(builder, value, place, inside)
+        builder.ret_void()
 
     builder.position_at_end(blocks["mask"])
     for row in range(rows):

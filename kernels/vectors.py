@@ -47,6 +47,35 @@ def store_vector(builder, value, pointer):
     builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=bits // 8)
 
 
+def lanes_below(builder, count, vector):
+    """A mask with the lanes 0 ... count - 1 set; `count` is an i64, perhaps negative or large."""
+    numbers = ir.VectorType(INT64, vector.count)
+    return builder.icmp_signed("<", ir.Constant(numbers, list(range(vector.count))), splat(builder, count, numbers))
+
+
+def _masked(builder, vector, operation):
+    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+    pointer, mask = vector.as_pointer(), ir.VectorType(ir.IntType(1), vector.count)
+    name = f"llvm.masked.{operation}.v{vector.count}f{bits}.p0"
+    if operation == "load":
+        return declare(builder.module, name, vector, [pointer, INT32, mask, vector]), bits // 8
+    return declare(builder.module, name, ir.VoidType(), [vector, pointer, INT32, mask]), bits // 8
+
+
+def load_lanes(builder, pointer, vector, mask):
+    """Load the lanes of `mask`; the others are not read and come as 0."""
+    function, align = _masked(builder, vector, "load")
+    place = builder.bitcast(pointer, vector.as_pointer())
+    return builder.call(function, [place, ir.Constant(INT32, align), mask, ir.Constant(vector, None)])
+
+
+def store_lanes(builder, value, pointer, mask):
+    """Store the lanes of `mask`; the others are not touched."""
+    function, align = _masked(builder, value.type, "store")
+    place = builder.bitcast(pointer, value.type.as_pointer())
+    builder.call(function, [value, place, ir.Constant(INT32, align), mask])
+
+
 def prefetch(builder, pointer, write=False):
     """Ask for the cache line of `pointer`, to be read (or written) soon."""
     byte_pointer = ir.IntType(8).as_pointer()

@@ -385,7 +385,7 @@ def test_info_where_the_cache_cannot_be_written(run, tmp_path, monkeypatch):
 
 def test_info_warms_up(run, monkeypatch):
     calls = []
-    monkeypatch.setattr(fastnn.kernels, "warm_up", lambda: calls.append(1))
+    monkeypatch.setattr("fastnn.cli.info.warm_up", lambda: calls.append(1))
     assert re.match(r"every kernel is ready, after \d+\.\d s\n", run("info", "--warm-up"))
     assert calls == [1]
 
@@ -589,7 +589,8 @@ def test_signal_served_where_no_exception_can_be_raised_is_not_lost(number, stat
         ctypes.CFUNCTYPE(None)(callback)()
         time.sleep(30)
 
-    monkeypatch.setattr("fastnn.cli.train.load_kernels", compile_kernels)
+    monkeypatch.setattr("fastnn.cli.train.needs_compiling", lambda: True)
+    monkeypatch.setattr("fastnn.cli.train.compile_kernels", compile_kernels)
     begin = time.monotonic()
     assert main(["train"]) == status
     assert time.monotonic() - begin < 10

@@ -136,8 +136,8 @@ class JitBackend:
         self._row_losses = np.zeros(self._batch)
         self._row_correct = np.zeros(self._batch, dtype=np.int64)
         self.push()
-        # No steps: compiles the kernel, or loads it, so that the first epoch's time is training's.
-        self._call(np.empty(0, dtype=np.int64), np.zeros(0), 0)
+        # No steps, in this thread: compiles the kernel, or loads it, so that the first epoch's time is training's.
+        train_steps(0, 1, *self._arguments(np.empty(0, dtype=np.int64), np.zeros(0), 0))
 
     def push(self):
         """Read the network's parameters."""
@@ -154,18 +154,20 @@ class JitBackend:
     def run(self, rows, learning_rates, first_step):
         """Make the steps over `rows`; return each step's mean loss and number of rows classified right."""
         start = time.perf_counter()
-        losses, correct = self._call(rows, learning_rates, first_step)
+        arguments = self._arguments(rows, learning_rates, first_step)
+        self._team.run(train_steps, *arguments)
+        losses, correct = arguments[-4:-2]
         seconds = time.perf_counter() - start
         steps = learning_rates.size
         # At most four times more than last time: one run may have met an idle machine, or a busy one.
         self.steps_per_chunk = max(1, min(4 * steps, int(steps * _CHUNK_SECONDS / seconds)))
         return losses, correct
 
-    def _call(self, rows, learning_rates, first_step):
+    def _arguments(self, rows, learning_rates, first_step):
+        """What train_steps takes after the threads' numbers."""
         losses = np.zeros(learning_rates.size)
         correct = np.zeros(learning_rates.size, dtype=np.int64)
-        self._team.run(
-            train_steps,
+        return (
             self._team.sync,
             self._layout.table,
             self._code,
@@ -187,7 +189,6 @@ class JitBackend:
             self._row_losses,
             self._row_correct,
         )
-        return losses, correct
 
     @staticmethod
     def gradients(net, X, y):

@@ -1,8 +1,9 @@
 """What a person sees while a network trains: a line an epoch, and at a terminal a bar below the lines."""
 
 import time
+from datetime import timedelta
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from fastnn.cli.display import at_terminal, make_console, percent
 
@@ -47,15 +48,14 @@ class LiveProgress(EpochLines):
             TextColumn("loss {task.fields[loss]:.4f}"),
             TextColumn("accuracy {task.fields[accuracy]}"),
             TextColumn("{task.fields[speed]:,.0f} samples/s"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
+            TextColumn("{task.fields[left]} left"),
             console=make_console(),
             expand=True,
             transient=True,
             auto_refresh=False,  # a thread that redraws would take turns with the kernels' threads
         )
         self._task = None
-        self._drawn = 0.0
+        self._begin = self._drawn = 0.0
 
     def __enter__(self):
         self._bar.start()
@@ -68,18 +68,20 @@ class LiveProgress(EpochLines):
         """Redraw the bar, if the last time is long enough ago."""
         super().on_chunk(epoch, epochs, done_rows, rows, loss, accuracy, seconds)
         now = time.monotonic()
+        self._begin = self._begin or now - seconds
         if now - self._drawn < REFRESH_SECONDS:
             return
-        self._drawn = now
+        self._drawn, total = now, epochs * rows
         shown = {
             "description": f"epoch {epoch:{len(str(epochs))}}/{epochs}",
             "completed": self.trained_rows,
             "loss": loss,
             "accuracy": percent(accuracy),
             "speed": done_rows / seconds,
+            "left": timedelta(seconds=round((now - self._begin) * (total / self.trained_rows - 1))),
         }
         if self._task is None:
-            self._task = self._bar.add_task(total=epochs * rows, **shown)
+            self._task = self._bar.add_task(total=total, **shown)
         self._bar.update(self._task, **shown)
         self._bar.refresh()
 

@@ -19,8 +19,8 @@ def _terminate(number, frame):
 
 
 def _retry(unraisable):
-    # A signal that comes while LLVM compiles is served when LLVM next calls back to Python, and no exception can
-    # leave such a callback: the signal is sent again, when the callback will be over.
+    # A signal that comes while LLVM compiles is served when LLVM next calls back to Python, and no exception
+    # can leave such a callback: the signal is sent again, for a moment when the callback is over.
     if not isinstance(unraisable.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)
         return

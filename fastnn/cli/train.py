@@ -4,8 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
-
 import fastnn
 from fastnn import checks
 from fastnn.backends.jit import needs_compiling
@@ -34,7 +32,8 @@ def run(args) -> int:
     net = fastnn.MLP(sizes, args.activation, args.init, args.dtype, args.seed)
     net.classes = train.classes
     print(describe(net, args, optimizer), flush=True)
-    load_kernels(net.dtype)
+    if needs_compiling():
+        compile_kernels(args.dtype)
 
     history = fit(net, train, validation, optimizer, output, args)
     replaced = output.exists()
@@ -46,7 +45,7 @@ def run(args) -> int:
     print(f"test accuracy: {percent(result.accuracy)}")
     print_halves(net, test, args.dataset)
     print(f"test loss: {result.loss:.4f}")
-    print(f"training: {seconds:.1f} s, {args.epochs * len(train) / seconds:,.0f} samples/s")
+    print(f"training: {seconds:.2f} s, {args.epochs * len(train) / seconds:,.0f} samples/s")
     print(f"model: {output}{', in place of the file that was there' if replaced else ''}")
     return 0
 
@@ -121,15 +120,13 @@ def describe(net, args, optimizer) -> str:
     return ", ".join(settings)
 
 
-def load_kernels(dtype: np.dtype) -> None:
-    """Compile the kernels, or read them from the cache, before the training and its clock start."""
-    if needs_compiling():
-        wait = f"about {defaults.COMPILE_SECONDS} s"
-        print(f"compiling the kernels for this processor, once: {wait}", flush=True)
+def compile_kernels(dtype: str) -> None:
+    """Compile in this thread, where Ctrl-C is heard: a team of threads would finish compiling first."""
+    wait = f"about {defaults.COMPILE_SECONDS} s"
+    print(f"compiling the kernels for this processor, once: {wait}", flush=True)
     tiny = fastnn.MLP([1, 2], dtype=dtype)
-    X, y = np.zeros((1, 1)), np.zeros(1, np.int64)
-    tiny.fit(X, y, epochs=1)
-    tiny.evaluate(X, y)
+    tiny.fit([[0.0]], [0], epochs=1, threads=1)
+    tiny.evaluate([[0.0]], [0], threads=1)
 
 
 def keep(net, output: Path, progress, rows: int) -> str:

@@ -1,0 +1,36 @@
+"""Running Python programs of their own: what a kernel leaves behind in a process is best looked at from outside."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+
+def start(code, *arguments, **environment):
+    """Start `code` in another Python; a value of None takes the variable out of its environment."""
+    variables = {**os.environ, **environment}
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        env={name: str(value) for name, value in variables.items() if value is not None},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(program, timeout=120):
+    """Wait for a program and return what it printed; it must have ended well, in time, and without complaint."""
+    try:
+        output, errors = program.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        output, errors = program.communicate()
+        raise AssertionError(f"still running after {timeout} s\n{output}\n{errors}") from None
+    assert program.returncode == 0, f"exit code {program.returncode}\n{output}\n{errors}"
+    assert errors == ""
+    return output.strip()
+
+
+def run(code, *arguments, timeout=120, **environment):
+    """Run `code` in another Python and return what it printed."""
+    return finish(start(code, *arguments, **environment), timeout)
