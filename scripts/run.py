@@ -17,14 +17,13 @@ from collections import namedtuple
 OLDEST_PYTHON = (3, 11)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CONSTRAINTS = os.path.join(ROOT, "scripts", "constraints.txt")
-VENV = os.path.join(ROOT, ".venv")
-DISCARDED = VENV + ".discarded"
-STAMP = os.path.join(VENV, "fastnn-setup.json")
-PYTHON = os.path.join(VENV, *(["Scripts", "python.exe"] if os.name == "nt" else ["bin", "python"]))
+PEERS = os.path.join(ROOT, "scripts", "compare_constraints.txt")
 
 # programs: the arguments of Python for each program in turn. extras: those of pyproject.toml that they need.
 # in_checkout: they run in the checkout's root; otherwise where the caller is, whose arguments may name files.
-Command = namedtuple("Command", ["summary", "programs", "extras", "in_checkout"])
+# peers: they run in .venv-compare, which holds all that PEERS lists; otherwise in .venv.
+Command = namedtuple("Command", ["summary", "programs", "extras", "in_checkout", "peers"])
+Command.__new__.__defaults__ = (False,)
 
 
 def cli(name, summary):
@@ -39,6 +38,13 @@ COMMANDS = {
     "gradcheck": cli("gradcheck", "compare the gradients with finite differences"),
     "bench": cli("bench", "measure this machine and the kernels on it"),
     "info": cli("info", "show processor, threads, cache and versions"),
+    "compare": Command(
+        "measure fastnn beside its peers: NumPy, PyTorch, JAX, scikit-learn",
+        [[os.path.join(ROOT, "bench", "compare")]],
+        [],
+        in_checkout=False,
+        peers=True,
+    ),
     "test": Command("run the tests", [["-m", "pytest"]], ["digits", "test"], in_checkout=True),
     "lint": Command(
         "check the style of the code",
@@ -51,6 +57,20 @@ COMMANDS = {
 
 class SetUpError(Exception):
     """The environment cannot be made; the message says why and what would help."""
+
+
+def use(folder, peers):
+    """Make `folder` the environment that is set up and run."""
+    global VENV, DISCARDED, STAMP, PYTHON, REQUIREMENTS, DURATION
+    VENV = os.path.join(ROOT, folder)
+    DISCARDED = VENV + ".discarded"
+    STAMP = os.path.join(VENV, "fastnn-setup.json")
+    PYTHON = os.path.join(VENV, *(["Scripts", "python.exe"] if os.name == "nt" else ["bin", "python"]))
+    REQUIREMENTS = [PEERS] if peers else []
+    DURATION = "a few minutes and 2 GB" if peers else "about a minute"
+
+
+use(".venv", peers=False)
 
 
 def main(arguments):
@@ -68,6 +88,8 @@ def main(arguments):
         return 2
     name, *rest = arguments
     command = COMMANDS[name]
+    if command.peers:
+        use(".venv-compare", peers=True)
     try:
         if not is_set_up(command.extras):
             with lock():
@@ -128,7 +150,7 @@ def made_for():
 def project():
     """Return a digest of the files that say what is to be installed."""
     digest = hashlib.sha256()
-    for path in (os.path.join(ROOT, "pyproject.toml"), CONSTRAINTS):
+    for path in (os.path.join(ROOT, "pyproject.toml"), CONSTRAINTS, *REQUIREMENTS):
         with open(path, "rb") as file:
             digest.update(file.read() + b"\0")
     return digest.hexdigest()
@@ -184,10 +206,10 @@ def set_up(name, extras):
     fits = stamp.get("made for") == made_for()
     if fits:
         extras = sorted(set(extras) | set(stamp["extras"]))
-        say(f"Updating .venv for {name!r}; this takes about half a minute ...")
+        say(f"Updating {os.path.basename(VENV)} for {name!r}; this takes about half a minute ...")
     else:
         clear_away(stamp)
-        say(f"Setting up .venv for {name!r}; this takes about a minute, once ...")
+        say(f"Setting up {os.path.basename(VENV)} for {name!r}; this takes {DURATION}, once ...")
     os.makedirs(VENV, exist_ok=True)
     write_stamp({})
     if not fits and call([base_python(), "-m", "venv", "--without-pip", VENV]):
@@ -195,9 +217,11 @@ def set_up(name, extras):
     install = [*find_pip(), "install", "-qq", "--no-user", "-c", CONSTRAINTS]
     project_itself = f".[{','.join(extras)}]" if extras else "."
     # setuptools by name and no isolated build, because the constraints would not reach an isolated one.
-    for what in (["setuptools"], ["--no-build-isolation", "-e", project_itself]):
+    peers = [["-r", path] for path in REQUIREMENTS]
+    for what in (["setuptools"], ["--no-build-isolation", "-e", project_itself], *peers):
         if call(install + what):
-            raise SetUpError("Set-up failed: pip could not install what is needed, see above.")
+            notes = " ({} says more)".format(os.path.relpath(PEERS, ROOT)) if what in peers else ""
+            raise SetUpError(f"Set-up failed: pip could not install what is needed, see above{notes}.")
     write_stamp({"made for": made_for(), "project": project(), "extras": extras})
     say(f"Set-up took {time.time() - start:.0f} s.")
 
@@ -206,7 +230,8 @@ def clear_away(stamp):
     """Make room for a new .venv: remove one of ours, set anybody else's aside."""
     shutil.rmtree(DISCARDED, ignore_errors=True)
     if os.path.exists(STAMP):
-        say(".venv is for another Python or folder." if stamp else "The last set-up broke off.")
+        name = os.path.basename(VENV)
+        say(f"{name} is for another Python or folder." if stamp else "The last set-up broke off.")
         os.replace(
             VENV, DISCARDED
         )  # in one step: without its stamp, a half-removed one would look like another's
@@ -214,7 +239,7 @@ def clear_away(stamp):
     elif os.path.lexists(VENV) and not is_empty_folder(VENV):
         aside = VENV + time.strftime(".%Y-%m-%d-%H%M%S")
         os.rename(VENV, aside)
-        say(f".venv was not made by this script: it is now {os.path.basename(aside)}.")
+        say(f"{os.path.basename(VENV)} was not made by this script: it is now {os.path.basename(aside)}.")
 
 
 def is_empty_folder(path):
