@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .csr import CSR, is_scipy_sparse, to_csr
+
 LARGEST_COUNT = 2**31 - 1
 """The largest number of epochs, of rows in a batch, of units in a layer: more is a slip of the keyboard."""
 
@@ -150,7 +152,7 @@ def check_classes(names: Any, classes: int) -> tuple[str, ...]:
 
 def real_array(value: Any, name: str, need: str = "real numbers are needed") -> np.ndarray:
     """Return `value` as an array of real numbers (booleans, integers or floats), not copied if it is one."""
-    if type(value).__module__.partition(".")[0] == "scipy" and hasattr(value, "toarray"):
+    if is_scipy_sparse(value):
         raise TypeError(f"{name} is a SciPy sparse matrix; a dense array is needed: pass {name}.toarray()")
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; a plain array is needed: fill the masked values first")
@@ -192,15 +194,16 @@ def finite_array(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     return cast
 
 
-def check_X(X: Any, columns: int, dtype: np.dtype, name: str = "X") -> np.ndarray:  # noqa: N802
+def check_X(X: Any, columns: int, dtype: np.dtype, name: str = "X") -> np.ndarray | CSR:  # noqa: N802
     """Return X as a C-contiguous array (rows, columns) of `dtype`, not copied if it is one already.
 
-    Anything that NumPy can make an array of will do: lists, data frames, memory-mapped and read-only arrays.
+    Anything that NumPy can make an array of will do: lists, data frames, memory-mapped and read-only arrays. A
+    SciPy sparse matrix stays sparse, and comes back as CSR.
 
     Raises TypeError for what is not real numbers in rows of equal length, ValueError for anything but two
     dimensions, no rows, a wrong number of columns, NaN, infinity, and values too large for `dtype`.
     """
-    array = real_array(X, name)
+    array = X if is_scipy_sparse(X) else real_array(X, name)
     if array.ndim != 2:
         hint = f": for one sample, pass {name}.reshape(1, -1)" if array.ndim == 1 else ""
         raise ValueError(
@@ -210,7 +213,11 @@ def check_X(X: Any, columns: int, dtype: np.dtype, name: str = "X") -> np.ndarra
         raise ValueError(f"{name} has no rows; at least one is needed")
     if array.shape[1] != columns:
         raise ValueError(f"{name} has {array.shape[1]} columns; the network needs {columns}")
-    return finite_array(array, dtype, name)
+    if not is_scipy_sparse(X):
+        return finite_array(array, dtype, name)
+    csr = to_csr(X)
+    data = finite_array(real_array(csr.data, f"{name}.data"), dtype, f"{name}.data")
+    return CSR(csr.indptr.astype(np.int64), csr.indices.astype(np.int32), data, csr.shape)
 
 
 def check_y(y: Any, rows: int, classes: int, name: str = "y") -> np.ndarray:

@@ -13,6 +13,7 @@ class History:
     seconds : time spent training, without validation and callbacks.
     samples_per_second : training samples over `seconds`.
     stopped : why training ended before its last epoch, or None.
+    inputs : "sparse" where the first layer went over the non-zeros of X alone, else "dense".
     """
 
     loss: list[float] = field(default_factory=list)
@@ -22,6 +23,7 @@ class History:
     seconds: list[float] = field(default_factory=list)
     samples_per_second: list[float] = field(default_factory=list)
     stopped: str | None = None
+    inputs: str = "dense"
 
     def __repr__(self) -> str:
         if not self.loss:

@@ -144,12 +144,14 @@ class MLP:
         backend: str = "jit",
         callbacks: Sequence[Callable[["MLP", History], bool | None]] = (),
         progress: bool | Reporter = False,
+        sparse: bool | None = None,
     ) -> History:
         """Lower the mean cross-entropy of softmax over (X, y), batch by batch.
 
         Parameters
         ----------
-        X: (n, sizes[0]) finite numbers; a C-contiguous array of the network's dtype is not copied.
+        X: (n, sizes[0]) finite numbers; a C-contiguous array of the network's dtype is not copied. A SciPy
+            sparse matrix will do as well, and is never made dense.
         y: (n,) labels, whole numbers from 0 to sizes[-1] - 1.
         epochs: how often all of X is gone through.
         batch_size: rows in a step; the last batch of an epoch may be smaller, and counts by its own mean.
@@ -162,6 +164,8 @@ class MLP:
         backend: "jit", or "reference" for the slow one in plain Python.
         callbacks: functions of (net, history), called at each epoch's end; one that returns True stops.
         progress: True prints a line an epoch; or a `fastnn.progress.Reporter`.
+        sparse: True trains the first layer over the non-zeros of X alone, False over all of X; if None, what
+            is faster: `history.inputs` tells. The results agree but for rounding.
 
         Raises
         ------
@@ -183,6 +187,7 @@ class MLP:
             threads=checks.check_threads(threads),
             callbacks=trainer.check_callbacks(callbacks),
             reporter=choose_reporter(progress),
+            sparse=None if sparse is None else checks.flag(sparse, "sparse"),
         )
         self._parameters.check_finite()
         return trainer.train(self, self._parameters, run)

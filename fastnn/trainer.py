@@ -10,6 +10,7 @@ import numpy as np
 
 from . import checks
 from .backends import Backend
+from .csr import CSR
 from .history import History
 from .initializers import generator
 from .optimizers import Optimizer, rates
@@ -32,8 +33,8 @@ class Run:
     """The checked arguments of one call of `fit`."""
 
     backend: type[Backend]
-    samples: tuple[np.ndarray, np.ndarray]
-    validation: tuple[np.ndarray, np.ndarray] | None
+    samples: tuple[np.ndarray | CSR, np.ndarray]
+    validation: tuple[np.ndarray | CSR, np.ndarray] | None
     epochs: int
     batch_size: int
     optimizer: Optimizer
@@ -41,6 +42,7 @@ class Run:
     threads: int | None
     callbacks: tuple[Callable[..., Any], ...]
     reporter: Reporter
+    sparse: bool | None
 
 
 def check_callbacks(callbacks: Any) -> tuple[Callable[..., Any], ...]:
@@ -69,7 +71,8 @@ def train(net: "MLP", parameters: Parameters, run: Run) -> History:
 
 def _train(net: "MLP", parameters: Parameters, run: Run) -> History:
     history = net.history = History()
-    backend = run.backend(net, run.optimizer, *run.samples, run.batch_size, run.threads)
+    backend = run.backend(net, run.optimizer, *run.samples, run.batch_size, run.threads, run.sparse)
+    history.inputs = backend.inputs
     epoch = 1
     try:
         while epoch <= run.epochs and history.stopped is None:

@@ -55,7 +55,9 @@ def _key() -> str:
         ",".join(sorted(target.features)),
         str(target.vector_bits),
         # Numba's own settings that change the code.
-        ",".join(f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")),
+        ",".join(
+            f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")
+        ),
     ):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:16]
@@ -130,6 +132,8 @@ class KernelCache(_Cache):
             with os.fdopen(descriptor, "wb") as file:
                 file.write(hashlib.sha256(payload).digest() + payload)
             os.replace(temporary, path)
-        except Exception:  # a full disk or a read-only folder: the kernel is compiled and works, it is only not kept
+        except (
+            Exception
+        ):  # a full disk or a read-only folder: the kernel is compiled and works, it is only not kept
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)

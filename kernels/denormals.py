@@ -44,7 +44,12 @@ def flush_denormals(typingctx):
             return state
         if _ARCHITECTURE in ("aarch64", "arm64"):
             state = _call(builder, "llvm.aarch64.get.fpcr", _INT, [])
-            _call(builder, "llvm.aarch64.set.fpcr", ir.VoidType(), [builder.or_(state, ir.Constant(_INT, _ARM_FLUSH))])
+            _call(
+                builder,
+                "llvm.aarch64.set.fpcr",
+                ir.VoidType(),
+                [builder.or_(state, ir.Constant(_INT, _ARM_FLUSH))],
+            )
             return state
         return ir.Constant(_INT, 0)
 

@@ -6,7 +6,7 @@ from .softmax import softmax_cross_entropy_row, softmax_row
 
 @jit
 def relu_elements(x, out):
-    """out = max(x, 0), element by element of 1-D arrays; NaN stays NaN."""
+    """Out = max(x, 0), element by element of 1-D arrays; NaN stays NaN."""
     zero = x.dtype.type(0)
     for i in range(x.size):
         out[i] = zero if x[i] < zero else x[i]

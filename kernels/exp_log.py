@@ -29,7 +29,9 @@ class _Precision:
 
 
 _SINGLE = _Precision(32, 23, 127, -87.33654, 0.693359375, -2.1219444005469057e-4, 7, 5)
-_DOUBLE = _Precision(64, 52, 1023, -708.39641853226408, 6.93147180369123816490e-01, 1.90821492927058770002e-10, 13, 11)
+_DOUBLE = _Precision(
+    64, 52, 1023, -708.39641853226408, 6.93147180369123816490e-01, 1.90821492927058770002e-10, 13, 11
+)
 
 
 class _Emitter:
@@ -91,7 +93,9 @@ def emit_log(builder, x):
     root_bits = {32: 0x3F3504F3, 64: 0x3FE6A09E667F3BCD}[p.bits]
     offset = builder.sub(bits, emit.integer(root_bits))
     exponent = builder.ashr(offset, emit.integer(p.mantissa_bits))
-    mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, emit.integer(p.mantissa_bits))), emit.type)
+    mantissa = builder.bitcast(
+        builder.sub(bits, builder.shl(exponent, emit.integer(p.mantissa_bits))), emit.type
+    )
     e = builder.sitofp(exponent, emit.type)
     one = emit.constant(1.0)
     f = builder.fsub(mantissa, one)
@@ -99,7 +103,9 @@ def emit_log(builder, x):
     square = builder.fmul(s, s)
     tail = emit.polynomial(square, [2 / (2 * term + 1) for term in range(1, p.log_terms + 1)])
     series = emit.fma(builder.fmul(s, square), tail, builder.fadd(s, s))
-    value = builder.fadd(emit.fma(e, emit.constant(p.ln2_low), series), builder.fmul(e, emit.constant(p.ln2_high)))
+    value = builder.fadd(
+        emit.fma(e, emit.constant(p.ln2_low), series), builder.fmul(e, emit.constant(p.ln2_high))
+    )
     return builder.select(builder.fcmp_ordered("==", x, x), value, x)
 
 

@@ -97,7 +97,7 @@ def backward_tiles(rows, below, itemsize):
 
 @inlined
 def backward(first, last, rows, layer, below, parameters, outputs, gradients, scratch):
-    """dX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`."""
+    """DX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`."""
     itemsize = outputs.itemsize
     vector = _VECTOR_BYTES // itemsize
     panel = VECTORS * vector
@@ -150,7 +150,9 @@ def weight_tile(tile, layer, itemsize):
 
 
 @inlined
-def weight_gradient(rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients, out, place, stride, s, mode):
+def weight_gradient(
+    rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients, out, place, stride, s, mode
+):
     """One tile of X^T dZ: rows [start, start + tile_rows), columns [column, column + width), to out[place:] by `mode`."""
     multiply_tile(
         tile_rows,

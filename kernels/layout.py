@@ -56,7 +56,9 @@ class Layout:
     input_stride: int
     parameters: int  # elements of the parameters' arena
     batch_rows: int  # rows that the activations hold
-    outputs: int  # elements of the activations' arena (and of the gradients'), the input's two batches behind them
+    outputs: (
+        int  # elements of the activations' arena (and of the gradients'), the input's two batches behind them
+    )
     scratch: int  # elements of each thread's own scratch
 
     @property
@@ -70,8 +72,12 @@ class Layout:
         return self.outputs + 2 * self.batch_rows * self.input_stride
 
 
-def make_layout(sizes, activations, dtype, batch_rows):
-    """Lay out a network of layer `sizes` with one activation code per layer, for batches of up to `batch_rows` rows."""
+def make_layout(sizes, activations, dtype, batch_rows, compressed_block=0):
+    """Lay out a network of layer `sizes` with one activation code per layer, for batches of up to `batch_rows` rows.
+
+    compressed_block is the size of the largest block of columns where the inputs are compressed, see sparse.py, and 0 where
+    they are dense: then batches are gathered into the activations' arena.
+    """
     dtype = np.dtype(dtype)
     itemsize = dtype.itemsize
     vector = lanes(itemsize)
@@ -85,9 +91,13 @@ def make_layout(sizes, activations, dtype, batch_rows):
         parameters = _round_up(bias + padded, _ALIGNMENT // itemsize)
         outputs += _round_up(batch_rows * stride, _ALIGNMENT // itemsize)
     panel = VECTORS * vector
-    # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW waits there for its update.
-    scratch = _round_up(panel * max(_round_up(max(sizes[1:]), vector), ROWS), _ALIGNMENT // itemsize)
-    return Layout(dtype, table, row_stride(sizes[0], itemsize), parameters, batch_rows, outputs, scratch)
+    # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW, or a compressed block's part of a
+    # panel, waits there for its update.
+    scratch = _round_up(
+        panel * max(_round_up(max(sizes[1:]), vector), ROWS, compressed_block), _ALIGNMENT // itemsize
+    )
+    input_stride = 0 if compressed_block else row_stride(sizes[0], itemsize)
+    return Layout(dtype, table, input_stride, parameters, batch_rows, outputs, scratch)
 
 
 def _panels(layout, layer, arena):
@@ -97,7 +107,10 @@ def _panels(layout, layer, arena):
     for first in range(0, padded, panel):
         width = min(panel, padded - first)
         offset = start + first * fan_in
-        yield slice(first, min(first + width, fan_out)), arena[offset : offset + fan_in * width].reshape(fan_in, width)
+        yield (
+            slice(first, min(first + width, fan_out)),
+            arena[offset : offset + fan_in * width].reshape(fan_in, width),
+        )
 
 
 def pack_parameters(layout, weights, biases, arena):

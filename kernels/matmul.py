@@ -8,7 +8,7 @@ from ._jit import helper, inlined, jit
 from .host import host
 from .layers import panels, strips
 from .sync import barrier, share
-from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
+from .tile import STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block
 
 _VECTOR_BYTES = host().vector_bits // 8
@@ -73,7 +73,23 @@ def _pack_strip(height, start, k_start, depth, a, a_row, a_depth, packed):
 
 
 @jit
-def multiply(thread, threads, sync, rows, columns, depth, a, a_row, a_depth, b, b_row, b_column, out, packed_b, scratches):
+def multiply(
+    thread,
+    threads,
+    sync,
+    rows,
+    columns,
+    depth,
+    a,
+    a_row,
+    a_depth,
+    b,
+    b_row,
+    b_column,
+    out,
+    packed_b,
+    scratches,
+):
     """out[i, j] = sum_k A[i, k] B[k, j]: A[i, k] is a[i * a_row + k * a_depth], B[k, j] is b[k * b_row + j * b_column].
 
     a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. packed_b holds depth * columns rounded up to whole
@@ -117,7 +133,16 @@ def multiply(thread, threads, sync, rows, columns, depth, a, a_row, a_depth, b, 
                 for strip in range(block, block_end):
                     start = strip * rows // count
                     height = (strip + 1) * rows // count - start
-                    _pack_strip(height, start, k_start, k_count, a, a_row, a_depth, scratch[(start - block_row) * k_count :])
+                    _pack_strip(
+                        height,
+                        start,
+                        k_start,
+                        k_count,
+                        a,
+                        a_row,
+                        a_depth,
+                        scratch[(start - block_row) * k_count :],
+                    )
             for p in range(first_panel, last_panel):
                 column = p * panel
                 used = min(panel, columns - column)
@@ -134,7 +159,11 @@ def multiply(thread, threads, sync, rows, columns, depth, a, a_row, a_depth, b, 
                     start = strip * rows // count
                     height = (strip + 1) * rows // count - start
                     if direct_a:
-                        a_place, row_step, k_step = address(a, start * a_row + k_start * a_depth), a_row, a_depth
+                        a_place, row_step, k_step = (
+                            address(a, start * a_row + k_start * a_depth),
+                            a_row,
+                            a_depth,
+                        )
                     else:
                         a_place, row_step, k_step = address(scratch, (start - block_row) * k_count), 1, height
                     multiply_tile(

@@ -52,6 +52,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
 
     Returns the product (m, n): `out`, or a new array. The bits do not depend on the number of threads.
     Raises TypeError for other dtypes, ValueError for shapes that do not fit.
+
     """
     require_jit()
     a, b = _checked(a, "a", 2), _checked(b, "b", 2)
@@ -75,7 +76,20 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     block = min(k, DEPTH) * min(m, ROWS * STRIPS)
     workspace = aligned_empty(packed + threads * block, a.dtype)
     packed_b, scratches = workspace[:packed], workspace[packed:].reshape(threads, block)
-    operands = (m, n, k, a_flat, a_row, a_depth, b_flat, b_row, b_column, out.reshape(-1), packed_b, scratches)
+    operands = (
+        m,
+        n,
+        k,
+        a_flat,
+        a_row,
+        a_depth,
+        b_flat,
+        b_row,
+        b_column,
+        out.reshape(-1),
+        packed_b,
+        scratches,
+    )
     if threads == 1:
         multiply(0, 1, _NO_SYNC, *operands)  # a team would cost as much as a small product
     else:
@@ -86,7 +100,9 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
 
 def _check_out(out, shape, a, b):
     if not isinstance(out, np.ndarray) or out.dtype != a.dtype:
-        raise TypeError(f"out is {getattr(out, 'dtype', type(out).__name__)}; it must be an array of {a.dtype}")
+        raise TypeError(
+            f"out is {getattr(out, 'dtype', type(out).__name__)}; it must be an array of {a.dtype}"
+        )
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}; it must be {shape}")
     if not (out.flags.c_contiguous and out.flags.writeable):
@@ -134,6 +150,7 @@ def softmax_cross_entropy(logits, labels):
     Returns losses (n,) in nats and the gradient (n, classes), of the logits' dtype. The loss is log(sum_j exp(z_j - m)) + m
     - z_label with the row's maximum m: finite for any finite logits, without an epsilon.
     Raises TypeError and ValueError for other dtypes, shapes and labels.
+
     """
     require_jit()
     logits = np.ascontiguousarray(_checked(logits, "logits", 2))
@@ -148,8 +165,12 @@ def softmax_cross_entropy(logits, labels):
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
         place = wrong[0]
-        raise ValueError(f"labels[{place}] is {labels[place]}; labels must be whole numbers from 0 to {classes - 1}")
+        raise ValueError(
+            f"labels[{place}] is {labels[place]}; labels must be whole numbers from 0 to {classes - 1}"
+        )
     losses = np.empty(rows, logits.dtype)
     gradient = np.empty_like(logits)
-    softmax_cross_entropy_rows(logits, labels.astype(np.int64), _padded_row(classes, logits.dtype), losses, gradient)
+    softmax_cross_entropy_rows(
+        logits, labels.astype(np.int64), _padded_row(classes, logits.dtype), losses, gradient
+    )
     return losses, gradient

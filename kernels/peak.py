@@ -18,7 +18,21 @@ def _repeat_tile(thread, threads, repeats, a, b, c):
     vectors = VECTORS
     width = c.size // threads // ROWS
     for _ in range(repeats):
-        multiply_tile(ROWS, vectors, _DEPTH, address(a, 0), 1, ROWS, address(b, 0), width, own, width, 0, c.dtype.type(0), STORE)
+        multiply_tile(
+            ROWS,
+            vectors,
+            _DEPTH,
+            address(a, 0),
+            1,
+            ROWS,
+            address(b, 0),
+            width,
+            own,
+            width,
+            0,
+            c.dtype.type(0),
+            STORE,
+        )
 
 
 def fma_peak(threads=1, seconds=0.2, dtype="float32"):

@@ -46,7 +46,9 @@ class _RowLoop:
 def _lane_numbers(builder, index, count):
     """int32 vector: the columns that a vector at column `index` holds."""
     vector = ir.VectorType(INT32, count)
-    return builder.add(splat(builder, builder.trunc(index, INT32), vector), ir.Constant(vector, list(range(count))))
+    return builder.add(
+        splat(builder, builder.trunc(index, INT32), vector), ir.Constant(vector, list(range(count)))
+    )
 
 
 @intrinsic
@@ -92,8 +94,12 @@ def _exp_row(typingctx, place, width, classes, kind):
             [builder.fadd(loop.values[0], term), builder.select(earlier, found, loop.values[1])]
         )
         total = reduce_vector(builder, total, builder.fadd)
-        where = reduce_vector(builder, where, lambda a, b: builder.select(builder.icmp_signed("<", a, b), a, b))
-        return context.make_tuple(builder, signature.return_type, [maximum, total, builder.sext(where, INT64)])
+        where = reduce_vector(
+            builder, where, lambda a, b: builder.select(builder.icmp_signed("<", a, b), a, b)
+        )
+        return context.make_tuple(
+            builder, signature.return_type, [maximum, total, builder.sext(where, INT64)]
+        )
 
     return types.Tuple((kind, kind, types.int64))(types.intp, types.intp, types.intp, kind), codegen
 

@@ -115,7 +115,9 @@ def _tile_function(module, element, rows, vectors):
         if row % 3:
             pointer = builder.gep(pointer, [si if row % 3 == 1 else twice])
         value = splat(builder, builder.load(pointer), vector)
-        sums.append([fused_multiply_add(builder, value, b_vectors[v], accumulators[row][v]) for v in range(vectors)])
+        sums.append(
+            [fused_multiply_add(builder, value, b_vectors[v], accumulators[row][v]) for v in range(vectors)]
+        )
     following = builder.add(k, ir.Constant(INT64, 1))
     k.add_incoming(following, loop)
     for pointer in pointers:
@@ -140,7 +142,12 @@ def _tile_function(module, element, rows, vectors):
     names = ("store", "biased", "stored", "update", "mask", "store_part", "update_part")
     blocks = {name: function.append_basic_block(name) for name in names}
     switch = builder.switch(mode, blocks["store"])
-    for number, name in ((UPDATE, "update"), (MASK, "mask"), (STORE_PART, "store_part"), (UPDATE_PART, "update_part")):
+    for number, name in (
+        (UPDATE, "update"),
+        (MASK, "mask"),
+        (STORE_PART, "store_part"),
+        (UPDATE_PART, "update_part"),
+    ):
         switch.add_case(ir.Constant(INT64, number), blocks[name])
 
     builder.position_at_end(blocks["store"])
@@ -209,7 +216,9 @@ def _dispatch_function(module, element):
     rows, vectors, *arguments = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     last = function.append_basic_block("impossible")
-    choice = builder.add(builder.mul(rows, ir.Constant(INT64, VECTORS)), builder.sub(vectors, ir.Constant(INT64, 1)))
+    choice = builder.add(
+        builder.mul(rows, ir.Constant(INT64, VECTORS)), builder.sub(vectors, ir.Constant(INT64, 1))
+    )
     switch = builder.switch(choice, last)
     builder.position_at_end(last)
     builder.ret_void()

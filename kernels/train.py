@@ -20,9 +20,10 @@ from .layers import (
 )
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, STRIDE, WEIGHTS
 from .softmax import softmax_cross_entropy_row
+from .sparse import sparse_forward, sparse_update
 from .sync import barrier, share
 from .tile import STORE, UPDATE, address
-from .update import GRADIENT, RATE, SGD, update
+from .update import RATE, SGD, update
 
 
 @helper
@@ -50,7 +51,7 @@ def _output_rows(thread, threads, rows, layer, itemsize):
 
 @helper
 def _loss(first, last, rows, layer, outputs, gradients, batch, y, row_losses, row_correct):
-    """dZ = (softmax(Z) - onehot(y)) / rows for rows [first, last) of the output layer, with their losses."""
+    """DZ = (softmax(Z) - onehot(y)) / rows for rows [first, last) of the output layer, with their losses."""
     scale = outputs.dtype.type(1) / outputs.dtype.type(rows)
     for i in range(first, last):
         start = layer[OUTPUT] + i * layer[STRIDE]
@@ -63,9 +64,22 @@ def _loss(first, last, rows, layer, outputs, gradients, batch, y, row_losses, ro
 
 @inlined
 def _update_layer(
-    thread, threads, rows, layer, optimizer, settings, parameters, first, second, x, x_start, x_stride, gradients, scratch
+    thread,
+    threads,
+    rows,
+    layer,
+    optimizer,
+    settings,
+    parameters,
+    first,
+    second,
+    x,
+    x_start,
+    x_stride,
+    gradients,
+    scratch,
 ):
-    """dW = X^T dZ and db = sum of dZ's rows, each tile applied to its weights while it is in the first-level cache."""
+    """DW = X^T dZ and db = sum of dZ's rows, each tile applied to its weights while it is in the first-level cache."""
     itemsize = x.itemsize
     begin, end = share(weight_tiles(layer, itemsize), thread, threads)
     for tile in range(begin, end):
@@ -96,24 +110,32 @@ def _update_layer(
 @inlined
 def _step(
     thread, threads, sync, table, optimizer, settings, parameters, first, second, outputs, gradients, scratch,
-    x_start, x_stride, X, y, batch, row_losses, row_correct,
+    x_start, x_stride, X, values, indices, pointers, bounds, y, batch, row_losses, row_correct,
 ):  # fmt: skip
     """One training step; False if the team was told to give up."""
     itemsize = outputs.itemsize
     rows = batch.size
     layers = table.shape[0]
-    _gather(thread, threads, batch, X, outputs, x_start, x_stride)
+    compressed = bounds.size > 0
+    if not compressed:
+        _gather(thread, threads, batch, X, outputs, x_start, x_stride)
     if not barrier(sync, threads):
         return False
     for index in range(layers):
         layer = table[index]
         begin, end = share(forward_tiles(rows, layer, itemsize), thread, threads)
-        if index == 0:
+        if index == 0 and compressed:
+            sparse_forward(thread, threads, layer, parameters, batch, values, indices, pointers, outputs)
+        elif index == 0:
             forward(begin, end, rows, layer, parameters, outputs, x_start, x_stride, outputs)
         else:
             below = table[index - 1]
             forward(begin, end, rows, layer, parameters, outputs, below[OUTPUT], below[STRIDE], outputs)
-        in_one_panel = index == layers - 1 and panels(layer[PADDED_OUT], itemsize) == 1
+        in_one_panel = (
+            index == layers - 1
+            and panels(layer[PADDED_OUT], itemsize) == 1
+            and not (compressed and index == 0)
+        )
         if not in_one_panel and not barrier(sync, threads):
             return False
     output = table[layers - 1]
@@ -134,6 +156,11 @@ def _step(
                 thread, threads, rows, layer, optimizer, settings, parameters, first, second,
                 outputs, below[OUTPUT], below[STRIDE], gradients, scratch,
             )  # fmt: skip
+        elif compressed:
+            sparse_update(
+                thread, threads, layer, optimizer, settings, parameters, first, second, batch, values, indices, pointers, bounds,
+                gradients, scratch,
+            )  # fmt: skip
         else:
             _update_layer(
                 thread, threads, rows, layer, optimizer, settings, parameters, first, second,
@@ -145,7 +172,7 @@ def _step(
 @jit
 def train_steps(
     thread, threads, sync, table, optimizer, settings, parameters, first, second, outputs, gradients, scratches,
-    x_start, x_stride, X, y, order, batch_size, losses, correct, row_losses, row_correct,
+    x_start, x_stride, X, values, indices, pointers, bounds, y, order, batch_size, losses, correct, row_losses, row_correct,
 ):  # fmt: skip
     """Make settings.shape[0] training steps over the rows `order` of X, y; every thread of the team calls this.
 
@@ -156,7 +183,8 @@ def train_steps(
     parameters, first, second    arenas of the parameters and of their first and second moment (GRADIENT: gradient to `first`)
     outputs, gradients   arenas of the activations (the gathered batches at x_start behind them) and of the dZ
     scratches            (threads, scratch)
-    X, y                 (n, d) C-contiguous, int64 (n,)
+    X, y                 (n, d) C-contiguous, int64 (n,); X is not read where the rows are compressed:
+    values, indices, pointers, bounds    compressed rows, see sparse.py; bounds is empty where X is dense
     order, batch_size    int64 row numbers; every batch has batch_size of them but the last, which may be shorter
     losses, correct      float64 and int64 (steps,): mean loss before the update and rows classified right; written
     row_losses, row_correct      the same for each row of a batch; overwritten
@@ -170,7 +198,7 @@ def train_steps(
         x_place = x_start + step % 2 * batch_size * x_stride
         if not _step(
             thread, threads, address_of_sync, table, optimizer, settings[step], parameters, first, second, outputs, gradients,
-            scratch, x_place, x_stride, X, y, batch, row_losses, row_correct,
+            scratch, x_place, x_stride, X, values, indices, pointers, bounds, y, batch, row_losses, row_correct,
         ):  # fmt: skip
             break
         if thread == 0:

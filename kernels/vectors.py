@@ -21,7 +21,7 @@ def declare(module, name, result, arguments):
 
 
 def fused_multiply_add(builder, a, b, c):
-    """a * b + c on vectors: one rounding where the processor has FMA, two (and no library call) where it has not."""
+    """A * b + c on vectors: one rounding where the processor has FMA, two (and no library call) where it has not."""
     vector = a.type
     bits = 32 if isinstance(vector.element, ir.FloatType) else 64
     function = declare(builder.module, f"llvm.fmuladd.v{vector.count}f{bits}", vector, [vector] * 3)
@@ -50,7 +50,9 @@ def store_vector(builder, value, pointer):
 def lanes_below(builder, count, vector):
     """A mask with the lanes 0 ... count - 1 set; `count` is an i64, perhaps negative or large."""
     numbers = ir.VectorType(INT64, vector.count)
-    return builder.icmp_signed("<", ir.Constant(numbers, list(range(vector.count))), splat(builder, count, numbers))
+    return builder.icmp_signed(
+        "<", ir.Constant(numbers, list(range(vector.count))), splat(builder, count, numbers)
+    )
 
 
 def _masked(builder, vector, operation):
@@ -81,7 +83,9 @@ def prefetch(builder, pointer, write=False):
     byte_pointer = ir.IntType(8).as_pointer()
     function = declare(builder.module, "llvm.prefetch.p0", ir.VoidType(), [byte_pointer, INT32, INT32, INT32])
     near, data = ir.Constant(INT32, 3), ir.Constant(INT32, 1)
-    builder.call(function, [builder.bitcast(pointer, byte_pointer), ir.Constant(INT32, int(write)), near, data])
+    builder.call(
+        function, [builder.bitcast(pointer, byte_pointer), ir.Constant(INT32, int(write)), near, data]
+    )
 
 
 def reduce_vector(builder, value, combine):

@@ -127,10 +127,10 @@ def is_set_up(extras):
 
 
 def read_stamp():
-    """Return what .venv was filled with; empty where it was never finished."""
+    """Return what .venv was filled with; empty where it was never finished, or its Python is gone."""
     try:
         with open(STAMP) as file:
-            return json.load(file)
+            return json.load(file) if os.path.exists(PYTHON) else {}
     except (OSError, ValueError):
         return {}
 
@@ -220,7 +220,7 @@ def set_up(name, extras):
     peers = [["-r", path] for path in REQUIREMENTS]
     for what in (["setuptools"], ["--no-build-isolation", "-e", project_itself], *peers):
         if call(install + what):
-            notes = " ({} says more)".format(os.path.relpath(PEERS, ROOT)) if what in peers else ""
+            notes = f" ({os.path.relpath(PEERS, ROOT)} says more)" if what in peers else ""
             raise SetUpError(f"Set-up failed: pip could not install what is needed, see above{notes}.")
     write_stamp({"made for": made_for(), "project": project(), "extras": extras})
     say(f"Set-up took {time.time() - start:.0f} s.")
@@ -231,10 +231,9 @@ def clear_away(stamp):
     shutil.rmtree(DISCARDED, ignore_errors=True)
     if os.path.exists(STAMP):
         name = os.path.basename(VENV)
-        say(f"{name} is for another Python or folder." if stamp else "The last set-up broke off.")
-        os.replace(
-            VENV, DISCARDED
-        )  # in one step: without its stamp, a half-removed one would look like another's
+        say(f"{name} is for another Python or folder." if stamp else f"{name} is unfinished or damaged.")
+        # In one step: without its stamp, one that is half removed would look like somebody else's.
+        os.replace(VENV, DISCARDED)
         shutil.rmtree(DISCARDED)
     elif os.path.lexists(VENV) and not is_empty_folder(VENV):
         aside = VENV + time.strftime(".%Y-%m-%d-%H%M%S")

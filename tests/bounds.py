@@ -1,8 +1,8 @@
 """How far rounding may move a network's results: running error bounds, first order, in NumPy's float64.
 
-Every bound is in units of eps, and holds for any order of summation: a sum of n products is off by at most n eps times
-the sum of their magnitudes (Higham, Accuracy and Stability of Numerical Algorithms, 2002, chapter 3, where the unit is
-eps / 2: the other half is for the reference, which rounds as well).
+Every bound is in units of eps, and holds for any order of summation: a sum of n products is off by at most
+n eps times the sum of their magnitudes (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
+chapter 3, where the unit is eps / 2: the other half is for the reference, which rounds as well).
 """
 
 from itertools import pairwise
@@ -20,7 +20,7 @@ def softmax(logits, logits_error, tiny):
     shifted = logits - logits.max(axis=1, keepdims=True)
     p = np.exp(shifted)
     p /= p.sum(axis=1, keepdims=True)
-    # exp turns an absolute error of its argument into a relative one; the exp itself and the division come on top.
+    # exp turns an absolute error of its argument into a relative one; exp itself and the division add theirs.
     relative = np.abs(shifted) + 2 * logits_error.max(axis=1, keepdims=True) + 2
     relative = relative + (p * relative).sum(axis=1, keepdims=True) + logits.shape[1] + 1
     return p, p * relative + tiny
@@ -38,7 +38,7 @@ def losses(logits, logits_error, labels):
 
 
 class Network:
-    """One network on one batch: what it computes, and the bounds of `logits`, `probabilities`, `dW` and `db`."""
+    """A network on a batch: `logits`, probabilities `p`, gradients `dW`, `db`, and bounds of their errors."""
 
     def __init__(self, net, X, y):
         self.eps, self.tiny = np.finfo(net.dtype).eps, np.finfo(net.dtype).tiny / np.finfo(net.dtype).eps

@@ -12,17 +12,17 @@ from typing import Any
 
 import bounds
 import numpy as np
-
-import fastnn
-from fastnn import kernels, optimizers, reference
-from fastnn.backends.jit import JitBackend
 from fastnn.kernels import update
 from fastnn.kernels.matmul import DEPTH
 from fastnn.kernels.tile import ROWS, lanes
 
+import fastnn
+from fastnn import kernels, optimizers, reference
+from fastnn.backends.jit import JitBackend
+
 # Around the register tile's edges, and primes.
-_WIDTHS = (lanes(4), lanes(8), 2 * lanes(4), 2 * lanes(8))
-EDGES = tuple(sorted({1, 2, 3, 5, 7, 13, *(n + d for n in (ROWS, *_WIDTHS) for d in (-1, 0, 1) if n + d > 0)}))
+_TILE = (ROWS, lanes(4), lanes(8), 2 * lanes(4), 2 * lanes(8))
+EDGES = tuple(sorted({1, 2, 3, 5, 7, 13, *(n + d for n in _TILE for d in (-1, 0, 1) if n + d > 0)}))
 DEPTHS = (*EDGES, DEPTH - 1, DEPTH, DEPTH + 1)
 
 RATE = 0.05  # of every training step here
@@ -175,7 +175,7 @@ _ROW_CASES = [
     ),
 ]
 
-# The optimisers' updates: the third step of a run, so that the moments are not 0 and Adam's corrections not 1.
+# The optimisers' updates, in the third step of a run: the moments are not 0, nor Adam's corrections 1.
 _MOMENTUM, _BETA1, _BETA2, _EPSILON, _STEP = 0.9, 0.9, 0.99, 1e-8, 3
 
 
@@ -304,7 +304,8 @@ def _step_kernel(net, X, y, rows):
 
 def _step_reference(net, X, y, rows):
     weights, biases = _lists(net)
-    loss, _ = reference.train_step(weights, biases, X[rows].tolist(), y[rows].tolist(), RATE, None, net.activation)
+    batch = X[rows].tolist(), y[rows].tolist()
+    loss, _ = reference.train_step(weights, biases, *batch, RATE, None, net.activation)
     return ([loss], *weights, *biases)
 
 

@@ -1,4 +1,4 @@
-"""Running Python programs of their own: what a kernel leaves behind in a process is best looked at from outside."""
+"""Other Python programs, started and watched: for what a process does as a whole, from its import on."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def start(code, *arguments, **environment):
 
 
 def finish(program, timeout=120):
-    """Wait for a program and return what it printed; it must have ended well, in time, and without complaint."""
+    """Wait for a program and return what it printed; it must end in time, well, and without complaint."""
     try:
         output, errors = program.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:

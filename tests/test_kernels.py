@@ -57,6 +57,20 @@ def test_large_products_against_numpy(case, dtype, size):
     assert_within(actual, expected, case.bound(dtype, a, b), dtype)
 
 
+@pytest.mark.parametrize("case", MATMUL_CASES, ids=lambda case: case.name)
+@dtypes
+def test_products_of_any_size_against_numpy(case, dtype):
+    @reproducible
+    @given(size=st.tuples(*[st.integers(1, 300)] * 3), seed=st.integers(0, 2**32 - 1))
+    def check(size, seed):
+        a, b = case.make_inputs(np.random.default_rng(seed), size, dtype)
+        expected = case.numpy(a.astype(np.float64), b.astype(np.float64))
+        actual = case.kernel(a, b)
+        assert_within(actual, expected, case.bound(dtype, a, b), dtype)
+
+    check()
+
+
 @every_case
 @dtypes
 def test_inputs_are_left_alone(case, dtype):

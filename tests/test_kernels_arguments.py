@@ -91,7 +91,9 @@ def test_no_rows(dtype):
 
 
 class TestOut:
-    @pytest.mark.parametrize("size", [(1, 1, 1), (5, 3, 2), (13, 33, 7), (40, 17, 500), (7, 64, 3), (3, 4, 0)])
+    @pytest.mark.parametrize(
+        "size", [(1, 1, 1), (5, 3, 2), (13, 33, 7), (90, 17, 500), (7, 64, 3), (3, 4, 0)]
+    )
     @dtypes
     def test_nothing_beside_it_is_written(self, size, dtype):
         m, n, k = size
@@ -149,7 +151,7 @@ class TestOut:
 
     def test_not_contiguous(self):
         with pytest.raises(ValueError, match="out must be C-contiguous"):
-            kernels.matmul(np.ones((3, 3)), np.ones((3, 3)), out=np.zeros((3, 3)).T[:, ::1].T[::-1])
+            kernels.matmul(np.ones((3, 3)), np.ones((3, 3)), out=np.zeros((3, 3)).T)
 
 
 BAD_TYPES = [

@@ -134,7 +134,7 @@ def test_gradient_is_the_slope_of_the_mean_loss(rng, m, n):
 
 @pytest.mark.parametrize("hidden", [1, 7, 17, 40])
 def test_hidden_layer_seen_through_the_softmax(hidden):
-    """With weights (I | 0) behind it, the layer's outputs are log p_j - log p_last: bias and ReLU themselves."""
+    """With weights (I | 0) behind it, log p_j - log p_last are the layer's outputs, bias and ReLU and all."""
     rng = np.random.default_rng(hidden)
     net = fastnn.MLP([5, hidden, hidden + 1], dtype="float64", seed=1)
     net.weights[1] = np.eye(hidden, hidden + 1)

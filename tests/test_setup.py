@@ -144,7 +144,7 @@ def test_failed_installation(checkout):
     assert failed.stderr_text.splitlines()[-1].startswith("Set-up failed")
     again = checkout.run("show", FAKE_PIP="import os; print(os.listdir('.venv'))")
     assert again.returncode == 0
-    assert "broke off" in again.stderr_text
+    assert "unfinished" in again.stderr_text
 
 
 @pytest.mark.parametrize("everything", [True, False], ids=["with pip", "pip goes on alone"])
@@ -158,7 +158,7 @@ def test_killed_in_the_middle_of_the_installation(checkout, everything):
     again = checkout.run("show", FAKE_PIP="import os; assert not os.path.exists('.venv/leftover')")
     process.communicate()
     assert again.returncode == 0
-    assert "broke off" in again.stderr_text
+    assert "unfinished" in again.stderr_text
     assert (checkout.root / "pip ended").exists() == (not everything)
     assert ("waiting" in again.stderr_text) == (not everything)
     assert checkout.run("show").stderr_text == ""
@@ -209,6 +209,13 @@ def test_a_moved_checkout_is_set_up_anew(ready):
     moved.root, moved.venv = ready.root.parent / "moved", ready.root.parent / "moved" / ".venv"
     assert "another Python or folder" in moved.run("show").stderr_text
     assert moved.run("show").stderr_text == ""
+
+
+def test_an_environment_without_its_python_is_set_up_anew(ready):
+    shutil.rmtree(ready.venv / "bin")
+    again = ready.run("show")
+    assert again.returncode == 0
+    assert "damaged" in again.stderr_text
 
 
 def test_another_python_is_set_up_anew(ready):

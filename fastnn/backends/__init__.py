@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from .. import checks
+from ..csr import CSR
 from ..optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ _BACKENDS = {"jit": "JitBackend", "reference": "ReferenceBackend"}
 class Backend(Protocol):
     """One training run of a network. The input was checked before; a backend trusts it."""
 
+    inputs: str
+    """Which of the two it is: "sparse" or "dense"."""
+
     steps_per_chunk: int
     """How many whole steps one call of `run` should get, so that Ctrl-C and progress are served in time."""
 
@@ -24,15 +28,17 @@ class Backend(Protocol):
         self,
         net: "MLP",
         optimizer: Optimizer,
-        X: np.ndarray,
+        X: np.ndarray | CSR,
         y: np.ndarray,
         batch_size: int,
         threads: int | None,
+        sparse: bool | None = None,
     ):
         """Take over the network's parameters, as `push` does.
 
-        X is (n, d), C-contiguous, of the network's dtype, perhaps read-only; y is int64 (n,);
-        batch_size is at most n.
+        X is (n, d), C-contiguous, of the network's dtype, perhaps read-only, or CSR; y is int64 (n,);
+        batch_size is at most n. `sparse` asks for the first layer over the non-zeros of X alone (True), over all
+        of X (False), or for the faster of the two (None).
         """
 
     def run(
@@ -56,15 +62,15 @@ class Backend(Protocol):
         """End worker threads; may be called twice."""
 
     @staticmethod
-    def gradients(net: "MLP", X: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def gradients(net: "MLP", X: np.ndarray | CSR, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return dL/dW and dL/db of every layer, L being the mean loss."""
 
     @staticmethod
-    def predict_proba(net: "MLP", X: np.ndarray, threads: int | None) -> np.ndarray:
+    def predict_proba(net: "MLP", X: np.ndarray | CSR, threads: int | None) -> np.ndarray:
         """Return softmax of the logits, (n, classes) of the network's dtype."""
 
     @staticmethod
-    def evaluate(net: "MLP", X: np.ndarray, y: np.ndarray, threads: int | None) -> tuple[float, int]:
+    def evaluate(net: "MLP", X: np.ndarray | CSR, y: np.ndarray, threads: int | None) -> tuple[float, int]:
         """Return the mean loss and how many rows were classified right."""
 
 

@@ -5,6 +5,8 @@ import time
 import numpy as np
 
 from .. import kernels, optimizers
+from ..csr import CSR
+from ..kernels.compress import compress_csr, compress_dense, no_rows
 from ..kernels.infer import infer_rows
 from ..kernels.layout import IDENTITY, RELU, aligned_zeros, make_layout, pack_parameters, unpack_parameters
 from ..kernels.threads import Team
@@ -36,6 +38,10 @@ _CHUNK_SECONDS = 0.03
 # Below this much work a step gains nothing from another thread: its five barriers cost 0.5 to 1 us.
 _OPERATIONS_PER_THREAD = 200_000
 
+# A dense array is trained through its non-zeros where at most this part of it is not zero.
+_SPARSE_DENSITY = 0.4
+_DENSITY_ROWS = 256  # that are looked at to tell
+
 # Rows that a forward pass takes through all layers at once: their activations stay in the second-level cache.
 _INFERENCE_ROWS = 96
 
@@ -66,9 +72,10 @@ def warm_up():
         kernels.softmax_cross_entropy(X, y)
 
 
-def _layout(net, rows):
+def _layout(net, rows, compressed_block=0):
     hidden = len(net.sizes) - 2
-    return make_layout(net.sizes, [_ACTIVATIONS[net.activation]] * hidden + [IDENTITY], net.dtype, rows)
+    activations = [_ACTIVATIONS[net.activation]] * hidden + [IDENTITY]
+    return make_layout(net.sizes, activations, net.dtype, rows, compressed_block)
 
 
 def _kernel_view(X):
@@ -87,6 +94,21 @@ def _kernel_view(X):
         owner = X
 
     return np.asarray(Holder())
+
+
+def _compress(X, sparse, team):
+    """The rows of X compressed for the first layer's products, or no rows where it is trained dense."""
+    if isinstance(X, CSR):
+        if sparse is False:
+            return None
+        return compress_csr(X.row_starts, X.columns, X.data, X.shape[1], team)
+    if sparse is False:
+        return None
+    sample = X[:: -(-len(X) // _DENSITY_ROWS)]
+    density = np.count_nonzero(sample) / sample.size
+    if sparse is None and density > _SPARSE_DENSITY:
+        return None
+    return compress_dense(_kernel_view(X), density * X.shape[1], team)
 
 
 def _optimizer_code(optimizer):
@@ -116,23 +138,33 @@ def _settings(optimizer, learning_rates, first_step, dtype):
 class JitBackend:
     """One training run on the compiled kernels; see backends.Backend for the protocol."""
 
-    def __init__(self, net, optimizer, X, y, batch_size, threads):
+    def __init__(self, net, optimizer, X, y, batch_size, threads, sparse=None):
         self._net, self._optimizer = net, optimizer
-        self._X, self._y = _kernel_view(X), y
+        self._y = y
         self._batch = min(batch_size, X.shape[0])
-        self._layout = layout = _layout(net, self._batch)
         self._code = GRADIENT if optimizer is None else _optimizer_code(optimizer)
         work = 6 * self._batch * sum(a * b for a, b in zip(net.sizes, net.sizes[1:], strict=False))
         self._team = Team(max(1, min(get_num_threads(threads), work // _OPERATIONS_PER_THREAD)))
         self.steps_per_chunk = 1
         dtype = net.dtype
+        rows = _compress(X, sparse, self._team)
+        self.inputs = "dense" if rows is None else "sparse"
+        self._layout = layout = _layout(net, self._batch, 0 if rows is None else rows.largest_block)
+        if rows is None:
+            rows = no_rows(dtype)
+            self._X = _kernel_view(X.toarray() if isinstance(X, CSR) else X)
+        else:
+            self._X = np.empty((0, X.shape[1]), dtype)
+        self._rows = rows
         self._parameters = aligned_zeros(layout.parameters, dtype)
         # Moments that the optimiser does not have are empty: slices of them are, too, and are never written.
         self._first = aligned_zeros(layout.parameters if self._code != SGD else 0, dtype)
         self._second = aligned_zeros(layout.parameters if self._code == ADAM else 0, dtype)
         self._outputs = aligned_zeros(layout.activations, dtype)
         self._gradients = aligned_zeros(layout.outputs, dtype)
-        self._scratches = aligned_zeros(self._team.threads * layout.scratch, dtype).reshape(self._team.threads, -1)
+        self._scratches = aligned_zeros(self._team.threads * layout.scratch, dtype).reshape(
+            self._team.threads, -1
+        )
         self._row_losses = np.zeros(self._batch)
         self._row_correct = np.zeros(self._batch, dtype=np.int64)
         self.push()
@@ -181,6 +213,10 @@ class JitBackend:
             self._layout.inputs,
             self._layout.input_stride,
             self._X,
+            self._rows.values,
+            self._rows.indices,
+            self._rows.pointers,
+            self._rows.bounds,
             self._y,
             rows,
             self._batch,
@@ -193,7 +229,7 @@ class JitBackend:
     @staticmethod
     def gradients(net, X, y):
         """Return dL/dW and dL/db of the mean loss over the rows of X, y, lists of arrays shaped as the parameters."""
-        backend = JitBackend(net, None, X, y, X.shape[0], None)
+        backend = JitBackend(net, None, X, y, X.shape[0], None, sparse=isinstance(X, CSR))
         try:
             backend.run(np.arange(X.shape[0]), np.zeros(1), 0)
         finally:
@@ -228,8 +264,24 @@ def _infer(net, X, y, threads):
     correct = np.empty(y.size, dtype=np.int64)
     # Starting a thread costs about 50 us, as much as 10 million operations.
     with Team(max(1, min(get_num_threads(threads), work // 10_000_000))) as team:
+        compressed = no_rows(net.dtype)
+        if isinstance(X, CSR):
+            compressed = compress_csr(X.row_starts, X.columns, X.data, X.shape[1], team)
+            X = np.empty((0, X.shape[1]), net.dtype)
         outputs = aligned_zeros(team.threads * layout.outputs, net.dtype).reshape(team.threads, -1)
         team.run(
-            infer_rows, layout.table, parameters, outputs, block, _kernel_view(X), y, probabilities, losses, correct
-        )  # fmt: skip
+            infer_rows,
+            layout.table,
+            parameters,
+            outputs,
+            block,
+            _kernel_view(X),
+            compressed.values,
+            compressed.indices,
+            compressed.pointers,
+            y,
+            probabilities,
+            losses,
+            correct,
+        )
     return probabilities, losses, correct

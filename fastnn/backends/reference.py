@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import optimizers, reference
+from ..csr import CSR
 from ..reference.operations import softmax, softmax_cross_entropy
 from ..reference.training import count_correct, forward
 
@@ -18,18 +19,20 @@ _BLOCK = 256  # rows made lists at a time: as a list, a number takes 32 bytes
 
 
 class ReferenceBackend:
-    """One training run of the reference; see `fastnn.backends.Backend`. The number of threads is ignored."""
+    """One training run of the reference; see `fastnn.backends.Backend`. `threads` and `sparse` are ignored."""
 
+    inputs = "dense"
     steps_per_chunk = 1
 
     def __init__(
         self,
         net: "MLP",
         optimizer: optimizers.Optimizer,
-        X: np.ndarray,
+        X: np.ndarray | CSR,
         y: np.ndarray,
         batch_size: int,
         threads: int | None,
+        sparse: bool | None = None,
     ):
         self._net = net
         self._X = X
@@ -75,13 +78,13 @@ class ReferenceBackend:
         """Nothing to end."""
 
     @staticmethod
-    def gradients(net: "MLP", X: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def gradients(net: "MLP", X: np.ndarray | CSR, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return dL/dW and dL/db of every layer, L being the mean loss; in float64 for either dtype."""
         _, _, dW, db = reference.loss_and_gradients(*_lists(net), X.tolist(), y.tolist(), net.activation)
         return [np.array(gradient) for gradient in dW], [np.array(gradient) for gradient in db]
 
     @staticmethod
-    def predict_proba(net: "MLP", X: np.ndarray, threads: int | None) -> np.ndarray:
+    def predict_proba(net: "MLP", X: np.ndarray | CSR, threads: int | None) -> np.ndarray:
         """Return softmax of the logits, (n, classes) of the network's dtype."""
         proba = np.empty((len(X), net.sizes[-1]), net.dtype)
         for rows, logits in _logits(net, X):
@@ -89,7 +92,7 @@ class ReferenceBackend:
         return proba
 
     @staticmethod
-    def evaluate(net: "MLP", X: np.ndarray, y: np.ndarray, threads: int | None) -> tuple[float, int]:
+    def evaluate(net: "MLP", X: np.ndarray | CSR, y: np.ndarray, threads: int | None) -> tuple[float, int]:
         """Return the mean loss and how many rows were classified right."""
         total, correct = 0.0, 0
         for rows, logits in _logits(net, X):
@@ -110,7 +113,7 @@ def _lists(net: "MLP") -> tuple[list, list]:
     return [W.tolist() for W in net.weights], [b.tolist() for b in net.biases]
 
 
-def _logits(net: "MLP", X: np.ndarray):
+def _logits(net: "MLP", X: np.ndarray | CSR):
     weights, biases = _lists(net)
     for start in range(0, len(X), _BLOCK):
         rows = slice(start, start + _BLOCK)

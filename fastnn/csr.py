@@ -1,0 +1,59 @@
+"""Sparse rows as fastnn keeps them: SciPy's CSR format without SciPy."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class CSR:
+    """A matrix of which only the non-zeros are stored: row r has data[row_starts[r] : row_starts[r + 1]].
+
+    row_starts : int64 (rows + 1,).
+    columns : int32 (non-zeros,), rising within each row.
+    data : (non-zeros,), of the network's dtype.
+    shape : (rows, columns).
+    """
+
+    row_starts: np.ndarray
+    columns: np.ndarray
+    data: np.ndarray
+    shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Return the rows that an array of numbers or a slice names, as a dense array."""
+        numbers = np.arange(len(self))[rows]
+        dense = np.zeros((numbers.size, self.shape[1]), self.data.dtype)
+        for target, row in zip(dense, numbers, strict=True):
+            entries = slice(self.row_starts[row], self.row_starts[row + 1])
+            target[self.columns[entries]] = self.data[entries]
+        return dense
+
+    def tolist(self) -> list[list[float]]:
+        """Return the same matrix as nested lists."""
+        return self.toarray().tolist()
+
+    def toarray(self) -> np.ndarray:
+        """Return the same matrix as an array."""
+        dense = np.zeros(self.shape, self.data.dtype)
+        rows = np.repeat(np.arange(len(self)), np.diff(self.row_starts))
+        dense[rows, self.columns] = self.data
+        return dense
+
+
+def is_scipy_sparse(value: Any) -> bool:
+    """Tell whether `value` is a matrix or array of scipy.sparse, without importing it."""
+    return type(value).__module__.partition(".")[0] == "scipy" and hasattr(value, "tocsr")
+
+
+def to_csr(matrix: Any) -> Any:
+    """Return a SciPy matrix in CSR format with sorted columns and no duplicates; the caller's is not changed."""
+    csr = matrix.tocsr()
+    if not csr.has_canonical_format:
+        csr = csr.copy() if csr is matrix else csr
+        csr.sum_duplicates()
+    return csr
