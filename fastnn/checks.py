@@ -215,9 +215,12 @@ def check_X(X: Any, columns: int, dtype: np.dtype, name: str = "X") -> np.ndarra
         raise ValueError(f"{name} has {array.shape[1]} columns; the network needs {columns}")
     if not is_scipy_sparse(X):
         return finite_array(array, dtype, name)
-    csr = to_csr(X)
-    data = finite_array(real_array(csr.data, f"{name}.data"), dtype, f"{name}.data")
-    return CSR(csr.indptr.astype(np.int64), csr.indices.astype(np.int32), data, csr.shape)
+    try:
+        csr = to_csr(X)
+    except ValueError as error:
+        raise ValueError(f"{name} is a damaged SciPy sparse matrix: {error}") from None
+    data = finite_array(real_array(csr.data[: csr.indptr[-1]], f"{name}.data"), dtype, f"{name}.data")
+    return CSR(csr.indptr.astype(np.int64), csr.indices[: csr.indptr[-1]].astype(np.int32), data, csr.shape)
 
 
 def check_y(y: Any, rows: int, classes: int, name: str = "y") -> np.ndarray:

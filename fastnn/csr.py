@@ -51,8 +51,18 @@ def is_scipy_sparse(value: Any) -> bool:
 
 
 def to_csr(matrix: Any) -> Any:
-    """Return a SciPy matrix in CSR format with sorted columns and no duplicates; the caller's is not changed."""
+    """Return a SciPy matrix in CSR format with sorted columns and no duplicates; the caller's is not changed.
+
+    Raises ValueError for arrays that do not describe a matrix of its shape, which SciPy itself does not look at.
+    """
     csr = matrix.tocsr()
+    starts, columns = csr.indptr, csr.indices
+    ordered = (
+        starts[0] == 0 and starts[-1] <= min(columns.size, csr.data.size) and (np.diff(starts) >= 0).all()
+    )
+    columns = columns[: starts[-1]]
+    if not ordered or (columns.size and not 0 <= columns.min() <= columns.max() < csr.shape[1]):
+        raise ValueError("its indptr and indices do not describe a matrix of its shape")
     if not csr.has_canonical_format:
         csr = csr.copy() if csr is matrix else csr
         csr.sum_duplicates()

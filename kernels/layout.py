@@ -6,6 +6,7 @@ update writes back the same tiles. Activations and their gradients are row-major
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -72,18 +73,18 @@ class Layout:
         return self.outputs + 2 * self.batch_rows * self.input_stride
 
 
-def make_layout(sizes, activations, dtype, batch_rows, compressed_block=0):
+def make_layout(sizes, activations, dtype, batch_rows, gathers=True, block=0):
     """Lay out a network of layer `sizes` with one activation code per layer, for batches of up to `batch_rows` rows.
 
-    compressed_block is the size of the largest block of columns where the inputs are compressed, see sparse.py, and 0 where
-    they are dense: then batches are gathered into the activations' arena.
+    `gathers` says whether batches are gathered into the activations' arena; where the inputs are compressed instead, see
+    sparse.py, `block` is how many of their columns' gradients are held at once.
     """
     dtype = np.dtype(dtype)
     itemsize = dtype.itemsize
     vector = lanes(itemsize)
     table = np.zeros((len(sizes) - 1, 8), dtype=np.int64)
     parameters = outputs = 0
-    for layer, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         padded = _round_up(fan_out, vector)
         stride = row_stride(fan_out, itemsize)
         bias = parameters + fan_in * padded
@@ -93,10 +94,8 @@ def make_layout(sizes, activations, dtype, batch_rows, compressed_block=0):
     panel = VECTORS * vector
     # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW, or a compressed block's part of a
     # panel, waits there for its update.
-    scratch = _round_up(
-        panel * max(_round_up(max(sizes[1:]), vector), ROWS, compressed_block), _ALIGNMENT // itemsize
-    )
-    input_stride = 0 if compressed_block else row_stride(sizes[0], itemsize)
+    scratch = _round_up(panel * max(_round_up(max(sizes[1:]), vector), ROWS, block), _ALIGNMENT // itemsize)
+    input_stride = row_stride(sizes[0], itemsize) if gathers else 0
     return Layout(dtype, table, input_stride, parameters, batch_rows, outputs, scratch)
 
 

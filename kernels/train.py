@@ -88,12 +88,14 @@ def _update_layer(
         if optimizer == SGD:
             rate = -settings[RATE]
             weight_gradient(
-                rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients, parameters, place, width, rate, UPDATE
+                rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients,
+                parameters, place, width, rate, UPDATE,
             )  # fmt: skip
         else:
             everything = x.dtype.type(-float("inf"))
             weight_gradient(
-                rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients, scratch, 0, width, everything, STORE
+                rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients,
+                scratch, 0, width, everything, STORE,
             )  # fmt: skip
             stop = place + tile_rows * width
             update(

@@ -20,7 +20,9 @@ OPTIMIZERS = {
 }
 
 # Around the edges of a vector, of the register tile and of a panel; the reference takes 0.1 us for every product.
-_WIDTHS = sorted({1, 2, 3, 5, lanes(8), lanes(8) + 1, lanes(4), lanes(4) + 1, 2 * lanes(8) + 1, 2 * lanes(4) + 1})
+_WIDTHS = sorted(
+    {1, 2, 3, 5, lanes(8), lanes(8) + 1, lanes(4), lanes(4) + 1, 2 * lanes(8) + 1, 2 * lanes(4) + 1}
+)
 _ROWS = (1, 2, ROWS - 1, ROWS, ROWS + 1, 2 * ROWS + 1)
 _MOST_STEPS = 20
 
@@ -72,6 +74,7 @@ def problems(draw, dtype):
     rows = draw(st.sampled_from(_ROWS))
     batch = draw(st.integers(1, rows))
     X, y = rng.uniform(-1, 1, (rows, sizes[0])).astype(dtype), rng.integers(0, sizes[-1], rows)
+    X[rng.random(X.shape) > draw(st.sampled_from([1, 1, 0.3, 0.05]))] = 0  # mostly zeros: another first layer
     steps = draw(st.integers(1, _MOST_STEPS))
     order = rng.integers(0, rows, steps * batch - draw(st.integers(0, batch - 1)))
     cuts = sorted(draw(st.sets(st.integers(1, steps - 1), max_size=3))) if steps > 1 else []

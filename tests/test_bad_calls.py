@@ -16,15 +16,6 @@ def with_value(array, index, value, dtype=np.float64):
     return array
 
 
-class Sparse:
-    """As SciPy's, to those who look at its module and its method."""
-
-    __module__ = "scipy.sparse._csr"
-
-    def toarray(self):
-        return X
-
-
 class Broken:
     def __array__(self, dtype=None, copy=None):
         raise RuntimeError("no array today")
@@ -60,7 +51,6 @@ BAD_X = {
     ),
     "circular": (circular(), (TypeError, ValueError), "X .*needed"),
     "broken": (Broken(), TypeError, "X is an object of type Broken .*are needed"),
-    "sparse": (Sparse(), TypeError, r"X is a SciPy sparse matrix; a dense array is needed: pass X\.toarray"),
     "masked": (np.ma.masked_array(X, X > 0.5), TypeError, "X is a masked array; a plain array is needed"),
     "scalar": (1.0, ValueError, r"X has shape \(\); two dimensions are needed, \(rows, 4\)"),
     "one row": (X[0], ValueError, r"X has shape \(4,\); two dimensions are needed.*X\.reshape\(1, -1\)"),

@@ -1,5 +1,7 @@
 """The compiled engine against the reference: gradients, twenty steps of training, probabilities, evaluation."""
 
+from functools import partial
+
 import bounds
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from problems import OPTIMIZERS, Problem, for_problems, train
 import fastnn
 from fastnn.backends.jit import JitBackend
 from fastnn.backends.reference import ReferenceBackend
+from fastnn.csr import CSR
 
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 
@@ -92,6 +95,45 @@ def test_many_rows_and_classes():
         strict=True,
     ):
         assert (np.abs(g - expected) <= 2 * network.eps * limit).all()
+
+
+def compressed(X):
+    rows, columns = np.nonzero(X)
+    row_starts = np.searchsorted(rows, np.arange(len(X) + 1)).astype(np.int64)
+    return CSR(row_starts, columns.astype(np.int32), X[rows, columns], X.shape)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(784, 10), (784, 37, 10), (1500, 3, 8, 5)])
+def test_sparse_inputs(sizes, dtype):
+    """Rows of several blocks of columns, some of them empty."""
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((29, sizes[0])) * (rng.random((29, sizes[0])) < 0.2)).astype(dtype)
+    X[::7] = 0
+    y = rng.integers(0, sizes[-1], 29)
+    net = fastnn.MLP(sizes, dtype=dtype, seed=1)
+    network = bounds.Network(net, X, y)
+    X = compressed(X)
+    dW, db = JitBackend.gradients(net, X, y)
+    for g, expected, limit in zip(
+        (*dW, *db, JitBackend.predict_proba(net, X, None)),
+        (*network.dW, *network.db, network.p),
+        (*network.dW_errors, *network.db_errors, network.p_error),
+        strict=True,
+    ):
+        assert (np.abs(g - expected) <= 2 * network.eps * limit).all()
+
+
+@every_optimizer
+def test_sparse_and_dense_training_agree(optimizer):
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((50, 784)) * (rng.random((50, 784)) < 0.2)
+    net = fastnn.MLP([784, 21, 10], dtype="float64")
+    order = rng.integers(0, 50, 20 * 13 - 4)
+    problem = Problem(net, X, rng.integers(0, 10, 50), 13, order, [1, 9, 10])
+    dense, sparse = (train(partial(JitBackend, sparse=way), problem, optimizer) for way in (False, True))
+    for one, two in zip(sparse.arrays, dense.arrays, strict=True):
+        assert np.abs(one - two).max() <= 1e-10
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

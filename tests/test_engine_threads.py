@@ -72,7 +72,9 @@ def test_gradients_and_inference(dtype):
 @pytest.fixture
 def many_processors(monkeypatch):
     monkeypatch.setattr(kernel_threads, "available_threads", lambda: 4)
-    monkeypatch.setattr(kernel_threads, "_chosen", None)  # whatever set_num_threads says here ends with the test
+    monkeypatch.setattr(
+        kernel_threads, "_chosen", None
+    )  # whatever set_num_threads says here ends with the test
 
 
 def bits(net):
@@ -117,7 +119,9 @@ def test_networks_side_by_side():
 
     def fit(seed, optimizer):
         rng = np.random.default_rng(seed)
-        net = fastnn.MLP([20 + seed, 60 + 10 * seed, 5 + seed], dtype=["float32", "float64"][seed % 2], seed=seed)
+        net = fastnn.MLP(
+            [20 + seed, 60 + 10 * seed, 5 + seed], dtype=["float32", "float64"][seed % 2], seed=seed
+        )
         X, y = rng.standard_normal((400, net.sizes[0])), rng.integers(0, net.sizes[-1], 400)
         history = net.fit(X, y, epochs=4, batch_size=50, optimizer=optimizer)
         return history.loss, bits(net), net.predict_proba(X).tobytes()

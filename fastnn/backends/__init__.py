@@ -62,7 +62,9 @@ class Backend(Protocol):
         """End worker threads; may be called twice."""
 
     @staticmethod
-    def gradients(net: "MLP", X: np.ndarray | CSR, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def gradients(
+        net: "MLP", X: np.ndarray | CSR, y: np.ndarray
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return dL/dW and dL/db of every layer, L being the mean loss."""
 
     @staticmethod

@@ -1,6 +1,7 @@
 """The compiled backend: lays a network out for the kernels and calls them. The one module that imports fastnn.kernels."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 
@@ -72,10 +73,10 @@ def warm_up():
         kernels.softmax_cross_entropy(X, y)
 
 
-def _layout(net, rows, compressed_block=0):
+def _layout(net, rows, gathers=False, block=0):
     hidden = len(net.sizes) - 2
     activations = [_ACTIVATIONS[net.activation]] * hidden + [IDENTITY]
-    return make_layout(net.sizes, activations, net.dtype, rows, compressed_block)
+    return make_layout(net.sizes, activations, net.dtype, rows, gathers, block)
 
 
 def _kernel_view(X):
@@ -143,14 +144,17 @@ class JitBackend:
         self._y = y
         self._batch = min(batch_size, X.shape[0])
         self._code = GRADIENT if optimizer is None else _optimizer_code(optimizer)
-        work = 6 * self._batch * sum(a * b for a, b in zip(net.sizes, net.sizes[1:], strict=False))
+        work = 6 * self._batch * sum(a * b for a, b in pairwise(net.sizes))
         self._team = Team(max(1, min(get_num_threads(threads), work // _OPERATIONS_PER_THREAD)))
         self.steps_per_chunk = 1
         dtype = net.dtype
         rows = _compress(X, sparse, self._team)
         self.inputs = "dense" if rows is None else "sparse"
-        self._layout = layout = _layout(net, self._batch, 0 if rows is None else rows.largest_block)
-        if rows is None:
+        gathers = rows is None
+        # SGD changes the weights as it goes; the other optimisers need a block's gradient first.
+        block = 0 if gathers or self._code == SGD else rows.largest_block
+        self._layout = layout = _layout(net, self._batch, gathers, block)
+        if gathers:
             rows = no_rows(dtype)
             self._X = _kernel_view(X.toarray() if isinstance(X, CSR) else X)
         else:
@@ -258,7 +262,7 @@ def _infer(net, X, y, threads):
     layout = _layout(net, block)
     parameters = aligned_zeros(layout.parameters, net.dtype)
     pack_parameters(layout, net.weights, net.biases, parameters)
-    work = 2 * rows * sum(a * b for a, b in zip(net.sizes, net.sizes[1:], strict=False))
+    work = 2 * rows * sum(a * b for a, b in pairwise(net.sizes))
     probabilities = np.empty((0 if y.size else rows, net.sizes[-1]), dtype=net.dtype)
     losses = np.empty(y.size)
     correct = np.empty(y.size, dtype=np.int64)

@@ -78,7 +78,9 @@ class ReferenceBackend:
         """Nothing to end."""
 
     @staticmethod
-    def gradients(net: "MLP", X: np.ndarray | CSR, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def gradients(
+        net: "MLP", X: np.ndarray | CSR, y: np.ndarray
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return dL/dW and dL/db of every layer, L being the mean loss; in float64 for either dtype."""
         _, _, dW, db = reference.loss_and_gradients(*_lists(net), X.tolist(), y.tolist(), net.activation)
         return [np.array(gradient) for gradient in dW], [np.array(gradient) for gradient in db]
