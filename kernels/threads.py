@@ -1,11 +1,12 @@
 """How many threads to use, and the team of threads that runs a kernel side by side."""
 
+import _thread
 import contextlib
 import math
 import operator
 import os
 import queue
-import threading
+import time
 
 import numpy as np
 
@@ -70,6 +71,20 @@ def get_num_threads(threads=None):
     return min(int(named), available)
 
 
+class _Job:
+    """One call of a kernel by every thread of a team."""
+
+    def __init__(self, kernel, arguments, threads):
+        self.kernel, self.arguments = kernel, arguments
+        self.given_up = False
+        self.error = None
+        # For each other thread, whether it is done, and a lock that it then releases: the quickest thing to wait for.
+        self.done = [False] * (threads - 1)
+        self.pending = [_thread.allocate_lock() for _ in range(threads - 1)]
+        for lock in self.pending:
+            lock.acquire()
+
+
 class Team:
     """Threads that run one kernel after another together: run(kernel, ...) calls kernel(thread, threads, ...) in each.
 
@@ -81,7 +96,6 @@ class Team:
         self.threads = threads
         self.sync = np.zeros(SYNC_WORDS, dtype=np.int64)
         self._inboxes = []
-        self._finished = queue.SimpleQueue()
 
     def __enter__(self):
         return self
@@ -89,41 +103,47 @@ class Team:
     def __exit__(self, *_):
         self.close()
 
-    def _start(self):
-        for thread in range(1, self.threads):
-            inbox = queue.SimpleQueue()
-            worker = threading.Thread(
-                target=_work, args=(thread, self.threads, self.sync, inbox, self._finished), name=f"fastnn-{thread}", daemon=True
-            )  # fmt: skip
-            worker.start()
-            self._inboxes.append(inbox)
-
     def run(self, kernel, *arguments):
-        """Call kernel(thread, threads, *arguments) in every thread and wait for all; the first exception is raised here."""
-        if self.threads > 1 and not self._inboxes:
-            self._start()
+        """Call kernel(thread, threads, *arguments) in every thread and wait for all; the first exception is raised here.
+
+        Ctrl-C may come between any two lines: whatever was begun is then told to give up, and waited for, before
+        KeyboardInterrupt goes on. The arrays are the caller's again when this returns or raises.
+        """
+        if self.threads == 1:
+            kernel(0, 1, *arguments)
+            return
         self.sync[:] = 0
-        posted = 0
-        failure = None
+        job = _Job(kernel, arguments, self.threads)
         try:
+            while len(self._inboxes) < self.threads - 1:
+                inbox = queue.SimpleQueue()
+                _thread.start_new_thread(_work, (len(self._inboxes) + 1, self.threads, self.sync, inbox))
+                self._inboxes.append(inbox)
             for inbox in self._inboxes:
-                inbox.put((kernel, arguments))
-                posted += 1
+                inbox.put(job)
             kernel(0, self.threads, *arguments)
-        except BaseException as error:  # also Ctrl-C: nobody may be left waiting at a barrier
-            self.sync[ABORTED] = 1
-            failure = error
-        # Wait for every worker, whatever signals arrive meanwhile: they write into arrays that the caller owns.
-        while posted:
+            for lock in job.pending:
+                lock.acquire()
+        except BaseException:
+            self._settle(job)
+            raise
+        if job.error is not None:
+            raise job.error
+
+    def _settle(self, job):
+        """Make every thread give up, and wait until none is at work on `job`; further Ctrl-C do not interrupt this."""
+        while True:
             try:
-                error = self._finished.get()
-            except KeyboardInterrupt as interruption:
-                failure = failure or interruption
+                job.given_up = True
+                self.sync[ABORTED] = 1
+                # A thread that was not yet told of the job must see it, too; one that did it already passes it over.
+                for inbox in self._inboxes:
+                    inbox.put(job)
+                while not all(job.done[: len(self._inboxes)]):
+                    time.sleep(0.0005)
+                return
+            except KeyboardInterrupt:
                 continue
-            posted -= 1
-            failure = failure or error
-        if failure is not None:
-            raise failure
 
     def close(self):
         """End the other threads; a team may be closed more than once, and used again."""
@@ -132,14 +152,19 @@ class Team:
         self._inboxes = []
 
 
-def _work(thread, threads, sync, inbox, finished):
+def _work(thread, threads, sync, inbox):
     """A worker's life: run what the inbox brings until it brings None."""
+    latest = None
     while (job := inbox.get()) is not None:
-        kernel, arguments = job
+        if job is latest:
+            continue
+        latest = job
         try:
-            kernel(thread, threads, *arguments)
+            if not job.given_up:
+                job.kernel(thread, threads, *job.arguments)
         except BaseException as error:
+            job.error = error
             sync[ABORTED] = 1
-            finished.put(error)
-        else:
-            finished.put(None)
+        finally:
+            job.done[thread - 1] = True
+            job.pending[thread - 1].release()

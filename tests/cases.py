@@ -12,13 +12,13 @@ from typing import Any
 
 import bounds
 import numpy as np
-from fastnn.kernels import update
-from fastnn.kernels.matmul import DEPTH
-from fastnn.kernels.tile import ROWS, lanes
 
 import fastnn
 from fastnn import kernels, optimizers, reference
 from fastnn.backends.jit import JitBackend
+from fastnn.kernels import update
+from fastnn.kernels.matmul import DEPTH
+from fastnn.kernels.tile import ROWS, lanes
 
 # Around the register tile's edges, and primes.
 _TILE = (ROWS, lanes(4), lanes(8), 2 * lanes(4), 2 * lanes(8))

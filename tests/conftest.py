@@ -11,10 +11,11 @@ import fastnn.backends
 class NumpyBackend:
     """Plain SGD in NumPy, in chunks of two steps; `instances` are the training runs so far."""
 
+    inputs = "dense"
     steps_per_chunk = 2
     instances: ClassVar[list] = []
 
-    def __init__(self, net, optimizer, X, y, batch_size, threads):
+    def __init__(self, net, optimizer, X, y, batch_size, threads, sparse=None):
         self.net, self.optimizer, self.X, self.y = net, optimizer, X, y
         self.batch_size, self.threads = batch_size, threads
         self.rows, self.first_steps, self.learning_rates = [], [], []

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fastnn.kernels.tile import ROWS, lanes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn
+from fastnn.kernels.tile import ROWS, lanes
 from fastnn.optimizers import SGD, Adam
 
 OPTIMIZERS = {

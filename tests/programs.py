@@ -7,10 +7,10 @@ import textwrap
 
 
 def start(code, *arguments, **environment):
-    """Start `code` in another Python; a value of None takes the variable out of its environment."""
+    """Start `code` in another Python, without its folder on the path; None unsets a variable."""
     variables = {**os.environ, **environment}
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        [sys.executable, "-P", "-c", textwrap.dedent(code), *map(str, arguments)],
         env={name: str(value) for name, value in variables.items() if value is not None},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from fastnn.kernels import threads as kernel_threads
 from problems import OPTIMIZERS, for_problems, train
 
 import fastnn
 from fastnn import kernels
 from fastnn.backends import jit
 from fastnn.backends.jit import JitBackend
+from fastnn.kernels import threads as kernel_threads
 
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)

@@ -1,8 +1,10 @@
 """Teams of threads: every thread runs, errors come out, nobody is left waiting; and how many threads there are."""
 
+import _thread
 import io
 import os
 import threading
+import time
 
 import numpy as np
 import programs
@@ -77,7 +79,7 @@ class TestTeam:
     @pytest.mark.parametrize("failing", [0, 1, 2])
     @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3), MemoryError()])
     def test_error_while_the_others_wait(self, failing, error):
-        """The error comes out of run, the waiting threads give up, and the team works on."""
+        """The error comes out of run, the waiting threads give up (or never begin), and the team works on."""
         gave_up = []
 
         def kernel(thread, count):
@@ -92,7 +94,8 @@ class TestTeam:
                     within(10, lambda: team.run(kernel))
                 assert caught.value is error
             within(10, lambda: team.run(lambda thread, count: done.append(meet(team))))
-        assert gave_up == [True] * 6 and done == [True] * 3
+        assert all(gave_up) and done == [True] * 3
+        assert len(gave_up) == 6 or failing == 0
 
     def test_errors_everywhere(self):
         def kernel(thread, count):
@@ -104,9 +107,10 @@ class TestTeam:
                     within(10, lambda: team.run(kernel))
 
     def test_run_waits_for_the_slowest(self):
-        hold, finished = threading.Event(), []
+        begun, hold, finished = threading.Barrier(3), threading.Event(), []
 
         def kernel(thread, count):
+            begun.wait(10)
             if thread == 1:
                 hold.wait(10)
             elif thread == 0:
@@ -128,14 +132,14 @@ class TestTeam:
         assert sorted(seen) == [0, 0, 0, 1, 1, 1]
 
     def test_close_ends_the_threads(self):
-        before = set(threading.enumerate())
+        before = _thread._count()
         with Team(4) as team:
             team.run(lambda *_: None)
-            workers = set(threading.enumerate()) - before
-            assert len(workers) == 3
-        for worker in workers:
-            worker.join(10)
-            assert not worker.is_alive()
+            assert _thread._count() == before + 3
+        end = time.monotonic() + 10
+        while _thread._count() > before and time.monotonic() < end:
+            time.sleep(0.01)
+        assert _thread._count() == before
 
     def test_teams_side_by_side(self):
         def count_to(team, total):
@@ -177,7 +181,7 @@ def test_interrupts_at_any_moment():
         team = Team(3)
         team.run(kernel)
         interrupts = 0
-        end = time.monotonic() + 20
+        end = time.monotonic() + 10
         while interrupts < 1000 and time.monotonic() < end:
             try:
                 try:
@@ -188,10 +192,10 @@ def test_interrupts_at_any_moment():
                     signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupts += 1
-                assert not any(active), f"a thread is still at work after interrupt {interrupts}"
+                assert not any(active[1:]), f"a thread is still at work after interrupt {interrupts}"
         assert interrupts >= 100, interrupts
         """,
-        timeout=40,
+        timeout=30,
     )
 
 
@@ -229,7 +233,7 @@ class TestCounts:
 
     @pytest.mark.parametrize("number", [1.0, "2", True, np.True_, [1], 1j, np.float64(2)])
     def test_not_a_whole_number(self, number):
-        with pytest.raises(TypeError, match="n is .*; it must be a whole number of at least 1"):
+        with pytest.raises(TypeError, match=r"n is .*; it must be a whole number of at least 1"):
             kernels.set_num_threads(number)
         assert kernels.get_num_threads() == 8
 

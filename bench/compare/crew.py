@@ -112,9 +112,9 @@ class Crew:
 def environment(threads: int) -> dict[str, str]:
     """Return the environment in which every library uses so many threads."""
     counts = dict.fromkeys(
-        ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS", "NPROC"], str(threads)
+        ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS", "NPROC"],
+        str(threads),
     )
     # NPROC is where XLA takes the size of its pool from.
     flags = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()} intra_op_parallelism_threads={threads}"
     return {**os.environ, **counts, "XLA_FLAGS": flags}
-

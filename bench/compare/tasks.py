@@ -7,8 +7,6 @@ import numpy as np
 
 from .workloads import Layers, Workload
 
-REPEATED_SECONDS = 0.3  # how long a short operation is repeated for one figure
-
 
 class Tasks:
     """The questions to one peer; the data of the latest workload stays loaded."""
@@ -30,24 +28,27 @@ class Tasks:
         return time.perf_counter() - start
 
     def probabilities(self, work: Workload) -> np.ndarray:
-        """Return the probabilities of every row, with the initial weights; `proba` and `label` need them ready."""
+        """Return the probabilities of every row, with the initial weights; what predicts is kept for `predict_...`."""
         self._load(work)
         self._proba, self._predict = self._peer.classifier(work.layers())
         return np.asarray(self._proba(self._X))
 
-    def proba(self) -> float:
+    def predict_proba(self, seconds: float) -> float:
         """Return the seconds of one prediction of the probabilities of all rows."""
-        return seconds_of(lambda: self._proba(self._X))
+        return seconds_of(lambda: self._proba(self._X), seconds)
 
-    def label(self) -> float:
+    def predict_one(self, seconds: float) -> float:
         """Return the seconds of one prediction of the class of one row."""
         row = self._X[:1].copy()
-        return seconds_of(lambda: self._predict(row))
+        return seconds_of(lambda: self._predict(row), seconds)
 
     def product(self, layout: str, m: int, k: int, n: int, seconds: float) -> float:
         """Return the seconds of one matrix product, (m, k) times (k, n)."""
         rng = np.random.default_rng(0)
-        shapes = [shape[::-1] if side == "t" else shape for side, shape in zip(layout, ((m, k), (k, n)), strict=True)]
+        shapes = [
+            shape[::-1] if side == "t" else shape
+            for side, shape in zip(layout, ((m, k), (k, n)), strict=True)
+        ]
         a, b = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
         out = np.empty((m, n), np.float32)
         multiply = self._peer.matmul(layout, a, b, out)
@@ -57,9 +58,9 @@ class Tasks:
             raise ArithmeticError(f"{layout} {m} x {k} x {n} is wrong")
         return seconds_of(multiply, seconds)
 
-    def peak(self, threads: int, seconds: float) -> float:
-        """Return the operations per second that the processor can do at most."""
-        return self._peer.peak(threads, seconds)
+    def peak(self, cores: int, seconds: float) -> float:
+        """Return the operations per second that so many cores can do at most."""
+        return self._peer.peak(cores, seconds)
 
     def _load(self, work: Workload) -> None:
         if work != self._work:
@@ -75,7 +76,7 @@ class Tasks:
         )
 
 
-def seconds_of(call: Callable[[], object], at_least: float = REPEATED_SECONDS) -> float:
+def seconds_of(call: Callable[[], object], at_least: float) -> float:
     """Return the mean seconds of as many calls as take at least so long together."""
     call()
     calls, elapsed = 0, 0.0

@@ -49,7 +49,9 @@ class Workload:
 
     def shortened(self) -> "Workload":
         """Return a tenth of a second's work: two whole batches and a part of one, twice."""
-        return replace(self, rows=min(self.rows, 2 * self.batch + self.batch // 2), epochs=min(self.epochs, 2))
+        return replace(
+            self, rows=min(self.rows, 2 * self.batch + self.batch // 2), epochs=min(self.epochs, 2)
+        )
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """Return X, float32 (rows, inputs), and y, int64 (rows,)."""

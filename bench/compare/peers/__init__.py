@@ -9,8 +9,8 @@ classifier(layers) -> (predict_proba, predict)
     two functions of X, a NumPy array like theirs: probabilities (n, classes) and classes (n,).
 matmul(layout, a, b, out) -> a function without arguments
     writes to `out` the product of a and b, the first ("tn") or the second ("nt") being stored transposed.
-peak(threads, seconds) -> float
-    operations per second that the processor can do at most.
+peak(cores, seconds) -> float
+    operations per second that so many cores can do at most.
 """
 
 import importlib

@@ -28,9 +28,9 @@ class Fastnn:
         transposed = [side == "t" for side in layout]
         return lambda: fastnn.kernels.matmul(a, b, *transposed, out=out)
 
-    def peak(self, threads, seconds):
+    def peak(self, cores, seconds):
         """Return operations per second; see peers."""
-        return 1e9 * fastnn.kernels.fma_peak(threads, seconds)
+        return 1e9 * fastnn.kernels.fma_peak(cores, seconds)
 
 
 def _network(layers):

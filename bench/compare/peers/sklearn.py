@@ -40,6 +40,8 @@ def _model(layers, batch=1, learning_rate=0.01, shuffle=True):
     model.batch_size = 1
     model.partial_fit(np.zeros((1, inputs), np.float32), [0], classes=np.arange(classes))
     model.batch_size = batch
-    for own, given in zip((*model.coefs_, *model.intercepts_), (*[W for W, _ in layers], *[b for _, b in layers]), strict=True):
+    for own, given in zip(
+        (*model.coefs_, *model.intercepts_), (*[W for W, _ in layers], *[b for _, b in layers]), strict=True
+    ):
         own[...] = given
     return model

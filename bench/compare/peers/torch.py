@@ -1,7 +1,5 @@
 """PyTorch without modules, data loaders and optimiser objects, which cost more than the arithmetic of small networks."""
 
-import contextlib
-
 import torch
 from torch.nn import functional
 
@@ -60,8 +58,6 @@ class Compiled(Eager):
 
     def __init__(self, threads):
         super().__init__(threads)
-        with contextlib.suppress(AttributeError):
-            torch._inductor.config.compile_threads = 1
         try:
             torch.compile(lambda x: x + 1, dynamic=False)(torch.ones(64))
         except Exception as error:
