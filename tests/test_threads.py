@@ -132,14 +132,13 @@ class TestTeam:
         assert sorted(seen) == [0, 0, 0, 1, 1, 1]
 
     def test_close_ends_the_threads(self):
-        before = _thread._count()
         with Team(4) as team:
             team.run(lambda *_: None)
-            assert _thread._count() == before + 3
+            during = _thread._count()
         end = time.monotonic() + 10
-        while _thread._count() > before and time.monotonic() < end:
+        while _thread._count() > during - 3 and time.monotonic() < end:
             time.sleep(0.01)
-        assert _thread._count() == before
+        assert _thread._count() <= during - 3
 
     def test_teams_side_by_side(self):
         def count_to(team, total):
