@@ -3,18 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.extending import intrinsic
 
 from ._jit import inlined, jit
 from .host import host
-from .sparse import UNROLL
+from .sparse import PANELS, UNROLL
 from .sync import share
-from .tile import VECTORS
+from .tile import VECTORS, address, lanes
+from .vectors import INT64, declare, load_vector, vector_type
 
-# A block's rows of one panel of W: they share the first-level cache (32 to 48 KB) with the entries that stream past.
-_BLOCK_BYTES = 24 * 1024
+# Parts of dW that threads can share; a layer's passes may be fewer, then columns are cut into blocks. Each costs a loop's
+# start and end a row: three blocks instead of one, 3 % of a step of 784-32-32-10.
+_PARTS = 4
 
-# With fewer entries than this a block's loop costs more to start and end than the cache saves.
-_ENTRIES_PER_BLOCK = 8
+_VECTOR_BYTES = host().vector_bits // 8
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,9 @@ def no_rows(dtype):
     )  # fmt: skip
 
 
-def _bounds(columns, entries_per_row):
-    width = _BLOCK_BYTES // (VECTORS * host().vector_bits // 8)
-    blocks = -(-columns // width)
-    if entries_per_row < blocks * _ENTRIES_PER_BLOCK:
-        blocks = 1
+def _bounds(columns, fan_out, itemsize):
+    passes = -(-fan_out // (PANELS * VECTORS * lanes(itemsize)))
+    blocks = min(-(-_PARTS // passes), columns)
     return np.arange(blocks + 1, dtype=np.int64) * columns // blocks
 
 
@@ -57,9 +59,9 @@ def _allocate(counts, bounds, dtype):
     return Compressed(np.empty(total, dtype), np.empty(total, np.int32), pointers, bounds)
 
 
-def compress_dense(X, entries_per_row, team):
-    """Compress a C-contiguous array (n, d)."""
-    bounds = _bounds(X.shape[1], entries_per_row)
+def compress_dense(X, fan_out, team):
+    """Compress a C-contiguous array (n, d) for a first layer of `fan_out` units."""
+    bounds = _bounds(X.shape[1], fan_out, X.itemsize)
     counts = np.empty((X.shape[0], bounds.size - 1), dtype=np.int32)
     team.run(_count_dense, X, bounds, counts)
     rows = _allocate(counts, bounds, X.dtype)
@@ -67,10 +69,10 @@ def compress_dense(X, entries_per_row, team):
     return rows
 
 
-def compress_csr(row_starts, columns, data, width, team):
-    """Compress a CSR matrix of `width` columns with sorted columns and no duplicates: int64, int32 and float arrays."""
+def compress_csr(row_starts, columns, data, width, fan_out, team):
+    """The same for a CSR matrix of `width` columns, sorted and without duplicates: int64, int32 and float arrays."""
     rows = row_starts.size - 1
-    bounds = _bounds(width, data.size / max(rows, 1))
+    bounds = _bounds(width, fan_out, data.itemsize)
     counts = np.empty((rows, bounds.size - 1), dtype=np.int32)
     team.run(_count_csr, row_starts, columns, bounds, counts)
     compressed = _allocate(counts, bounds, data.dtype)
@@ -87,35 +89,81 @@ def compress_csr(row_starts, columns, data, width, team):
     return compressed
 
 
+@intrinsic
+def _non_zeros(typingctx, place, kind):
+    """int64 with bit j set where element j of the vector at `place` is not zero; `kind` is any value of its type."""
+
+    def codegen(context, builder, signature, arguments):
+        vector, _ = vector_type(arguments[1].type)
+        loaded = load_vector(builder, builder.inttoptr(arguments[0], arguments[1].type.as_pointer()), vector)
+        mask = builder.fcmp_unordered("!=", loaded, ir.Constant(vector, None))
+        return builder.zext(builder.bitcast(mask, ir.IntType(vector.count)), INT64)
+
+    return types.int64(types.intp, kind), codegen
+
+
+def _bit_intrinsic(name):
+    """An operation on the bits of an int64, by LLVM's name."""
+
+    def typing(typingctx, mask):
+        def codegen(context, builder, signature, arguments):
+            flags = [ir.Constant(ir.IntType(1), 1)] if name == "cttz" else []
+            kinds = [INT64, *(flag.type for flag in flags)]
+            function = declare(builder.module, f"llvm.{name}.i64", INT64, kinds)
+            return builder.call(function, [arguments[0], *flags])
+
+        return types.int64(types.int64), codegen
+
+    return intrinsic(typing)
+
+
+_count_ones = _bit_intrinsic("ctpop")
+_lowest_one = _bit_intrinsic("cttz")
+
+
 @jit
 def _count_dense(thread, threads, X, bounds, counts):
     """counts[r, k] = the non-zeros of row r of X (n, d) in block k, rounded up to a multiple of UNROLL."""
+    vector = _VECTOR_BYTES // X.itemsize
     begin, end = share(X.shape[0], thread, threads)
     for r in range(begin, end):
         row = X[r]
         for block in range(bounds.size - 1):
-            part = row[bounds[block] : bounds[block + 1]]
             count = 0
-            for j in range(part.size):
-                count += part[j] != 0
+            start, stop = bounds[block], bounds[block + 1]
+            whole = start + (stop - start) // vector * vector
+            for j in range(start, whole, vector):
+                count += _count_ones(_non_zeros(address(row, j), row[0]))
+            for j in range(whole, stop):
+                count += row[j] != 0
             counts[r, block] = (count + UNROLL - 1) // UNROLL * UNROLL
 
 
 @jit
 def _copy_dense(thread, threads, X, bounds, pointers, values, indices):
     """Write the non-zeros of X (n, d) and their columns to where `pointers` says, padded with zeros."""
+    vector = _VECTOR_BYTES // X.itemsize
     begin, end = share(X.shape[0], thread, threads)
     for r in range(begin, end):
         row = X[r]
         for block in range(bounds.size - 1):
-            place, stop = pointers[r, block], pointers[r, block + 1]
-            for j in range(bounds[block], bounds[block + 1]):
-                value = row[j]
-                if value != 0:
-                    values[place] = value
+            place, end_place = pointers[r, block], pointers[r, block + 1]
+            start, stop = bounds[block], bounds[block + 1]
+            whole = start + (stop - start) // vector * vector
+            for j in range(start, whole, vector):
+                mask = _non_zeros(address(row, j), row[0])
+                while mask != 0:
+                    column = j + _lowest_one(mask)
+                    values[place] = row[column]
+                    indices[place] = column
+                    place += 1
+                    mask &= mask - 1
+            for j in range(whole, stop):
+                if row[j] != 0:
+                    values[place] = row[j]
                     indices[place] = j
                     place += 1
-            _pad(place, stop, bounds[block], bounds[block + 1], values, indices)
+            _pad(place, end_place, bounds[block], bounds[block + 1], values, indices)
 
 
 @jit

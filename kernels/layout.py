@@ -94,7 +94,9 @@ def make_layout(sizes, activations, dtype, batch_rows, gathers=True, block=0):
     panel = VECTORS * vector
     # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW, or a compressed block's part of a
     # panel, waits there for its update.
-    scratch = _round_up(panel * max(_round_up(max(sizes[1:]), vector), ROWS, block), _ALIGNMENT // itemsize)
+    scratch = _round_up(
+        panel * max(_round_up(max(sizes[1:]), vector), ROWS, 2 * block), _ALIGNMENT // itemsize
+    )
     input_stride = row_stride(sizes[0], itemsize) if gathers else 0
     return Layout(dtype, table, input_stride, parameters, batch_rows, outputs, scratch)
 

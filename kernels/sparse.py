@@ -1,8 +1,9 @@
 """A first layer whose inputs are mostly zeros: its two products over the non-zeros alone, in vector IR.
 
-Rows are compressed as in CSR, with two changes for speed. The columns are cut into blocks, so that a block's rows of a panel
-of W stay in the first-level cache while all rows of the batch pass over them; and each row's part in a block is padded with
-zeros to a multiple of UNROLL entries, so that the loop runs UNROLL independent sums without a remainder.
+Rows are compressed as in CSR, with two changes. Each row is padded with zeros to a multiple of UNROLL entries, so that the loop
+runs independent sums without a remainder. And where a layer is so narrow that its panels are too few to share among threads,
+the columns are cut into blocks, each row's part of which is contiguous. (Blocks small enough for a panel's rows of W to stay in
+the first-level cache were tried on Zen 5: 200 KB, that is none, beats 48, 24 and 12 KB by 5, 17 and 108 % at 784-512-10.)
 
 values, indices      one entry a non-zero (or padding): its value and its column
 pointers             int64 (n, blocks + 1): row r's entries in block k are pointers[r, k] ... pointers[r, k + 1] - 1
@@ -13,17 +14,19 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from ._jit import inlined
+from ._jit import helper, inlined
 from .host import host
-from .layers import bias_gradient, panels
+from .layers import bias_gradient
 from .layout import BIAS, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
 from .sync import share
-from .tile import VECTORS, address
-from .update import SGD, update
+from .tile import VECTORS, address, fetch_line
+from .update import RATE, SGD, update
 from .vectors import INT32, INT64, fused_multiply_add, load_vector, splat, store_vector, vector_type
 
-# With two vectors a row, four entries at a time keep eight sums in flight, as many as two pipes of latency 4 can use.
 UNROLL = 4
+
+# A pass over a row's entries serves this many panels: their values and columns are read once for both.
+PANELS = 2
 
 _VECTOR_BYTES = host().vector_bits // 8
 
@@ -33,13 +36,10 @@ class _Rows:
 
     def __init__(self, function, vectors):
         self.function = function
-        self.rows, self.batch, self.pointers, self.pointer_stride, self.indices, self.values, self.w = (
-            function.args[:7]
-        )
-        element = self.w.type.pointee
-        self.vector, _ = vector_type(element)
+        self.rows, self.batch, self.pointers, self.pointer_stride, self.indices, self.values = function.args[:6]
+        self.panels = function.args[6:8]
+        self.vector, _ = vector_type(self.values.type.pointee)
         self.vectors = vectors
-        self.width = vectors * self.vector.count
         self.entry = function.append_basic_block("entry")
         self.row = function.append_basic_block("row")
         self.group = function.append_basic_block("group")
@@ -72,13 +72,22 @@ class _Rows:
         self.t.add_incoming(self.first, self.before)
 
     def entries(self):
-        """Yield (u, value in every lane, address of W's row) for the entries of a group."""
+        """Yield (u, value in every lane, addresses of the vectors of W's row) for the entries of a group."""
         builder = self.builder
         for u in range(UNROLL):
             t = builder.add(self.t, ir.Constant(INT64, u))
             index = builder.sext(builder.load(builder.gep(self.indices, [t])), INT64)
             value = splat(builder, builder.load(builder.gep(self.values, [t])), self.vector)
-            yield u, value, builder.gep(self.w, [builder.mul(index, ir.Constant(INT64, self.width))])
+            places = []
+            for number, panel in enumerate(self.panels):
+                vectors = min(max(self.vectors - number * VECTORS, 0), VECTORS)
+                row = builder.gep(
+                    panel, [builder.mul(index, ir.Constant(INT64, vectors * self.vector.count))]
+                )
+                places += [
+                    builder.gep(row, [ir.Constant(INT64, v * self.vector.count)]) for v in range(vectors)
+                ]
+            yield u, value, places
 
     def close_groups(self):
         builder = self.builder
@@ -99,7 +108,7 @@ def _function(module, element, name, extra):
     if name in module.globals:
         return None
     word, index, number = INT64.as_pointer(), INT32.as_pointer(), element.as_pointer()
-    arguments = [INT64, word, word, INT64, index, number, number, *extra]
+    arguments = [INT64, word, word, INT64, index, number, number, number, *extra]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")
@@ -116,33 +125,36 @@ def _forward_function(module, element, vectors):
     function = _function(module, element, name, [pointer, INT64, pointer, INT64, element])
     if function is None:
         return module.globals[name]
-    z, ldz, init, ldi, s = function.args[7:]
+    z, ldz, init, ldi, s = function.args[8:]
     rows = _Rows(function, vectors)
     builder, vector = rows.builder, rows.vector
     zero = ir.Constant(vector, None)
+    # Eight sums in flight are what two pipes of latency 4 can use.
+    ways = min(UNROLL, 8 // vectors)
     starts = [[load_vector(builder, rows.place(init, ldi, v), vector) for v in range(vectors)]]
-    starts += [[zero] * vectors] * (UNROLL - 1)
+    starts += [[zero] * vectors] * (ways - 1)
     rows.open_groups()
-    sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(UNROLL)]
-    following = []
-    for u, value, w in rows.entries():
-        following.append([])
+    sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(ways)]
+    following = [list(way) for way in sums]
+    for u, value, places in rows.entries():
+        way = following[u % ways]
         for v in range(vectors):
-            weights = load_vector(builder, builder.gep(w, [ir.Constant(INT64, v * vector.count)]), vector)
-            following[u].append(fused_multiply_add(builder, value, weights, sums[u][v]))
-    for u in range(UNROLL):
+            way[v] = fused_multiply_add(builder, value, load_vector(builder, places[v], vector), way[v])
+    for way in range(ways):
         for v in range(vectors):
-            sums[u][v].add_incoming(starts[u][v], rows.before)
-            sums[u][v].add_incoming(following[u][v], rows.group)
+            sums[way][v].add_incoming(starts[way][v], rows.before)
+            sums[way][v].add_incoming(following[way][v], rows.group)
     rows.close_groups()
-    ends = [[builder.phi(vector) for _ in range(vectors)] for _ in range(UNROLL)]
-    for u in range(UNROLL):
+    ends = [[builder.phi(vector) for _ in range(vectors)] for _ in range(ways)]
+    for way in range(ways):
         for v in range(vectors):
-            ends[u][v].add_incoming(starts[u][v], rows.before)
-            ends[u][v].add_incoming(following[u][v], rows.group)
+            ends[way][v].add_incoming(starts[way][v], rows.before)
+            ends[way][v].add_incoming(following[way][v], rows.group)
     least = splat(builder, s, vector)
     for v in range(vectors):
-        total = builder.fadd(builder.fadd(ends[0][v], ends[1][v]), builder.fadd(ends[2][v], ends[3][v]))
+        total = ends[0][v]
+        for way in range(1, ways):
+            total = builder.fadd(total, ends[way][v])
         total = builder.select(builder.fcmp_ordered(">", least, total), least, total)
         store_vector(builder, total, rows.place(z, ldz, v))
     rows.close_rows()
@@ -156,7 +168,7 @@ def _update_function(module, element, vectors):
     function = _function(module, element, name, [element.as_pointer(), INT64, element])
     if function is None:
         return module.globals[name]
-    dz, ldz, s = function.args[7:]
+    dz, ldz, s = function.args[8:]
     rows = _Rows(function, vectors)
     builder, vector = rows.builder, rows.vector
     factor = splat(builder, s, vector)
@@ -164,29 +176,31 @@ def _update_function(module, element, vectors):
         builder.fmul(factor, load_vector(builder, rows.place(dz, ldz, v), vector)) for v in range(vectors)
     ]
     rows.open_groups()
-    for _, value, w in rows.entries():
-        for v in range(vectors):
-            place = builder.gep(w, [ir.Constant(INT64, v * vector.count)])
+    for _, value, places in rows.entries():
+        for step, place in zip(steps, places, strict=True):
             weights = load_vector(builder, place, vector)
-            store_vector(builder, fused_multiply_add(builder, value, steps[v], weights), place)
+            store_vector(builder, fused_multiply_add(builder, value, step, weights), place)
     rows.close_groups()
     rows.close_rows()
     return function
 
 
 def _call_by_width(context, builder, make, element, vectors, arguments):
-    """Call the function for one vector or for two."""
-    one = builder.icmp_signed("==", vectors, ir.Constant(INT64, 1))
-    with builder.if_else(one) as (then, otherwise):
-        with then:
-            builder.call(make(builder.module, element, 1), arguments)
-        with otherwise:
-            builder.call(make(builder.module, element, 2), arguments)
+    """Call the function for so many vectors, from 1 to PANELS * VECTORS."""
+    end = builder.append_basic_block("end")
+    switch = builder.switch(vectors, end)
+    for count in range(1, PANELS * VECTORS + 1):
+        block = builder.append_basic_block(f"vectors{count}")
+        switch.add_case(ir.Constant(INT64, count), block)
+        builder.position_at_end(block)
+        builder.call(make(builder.module, element, count), arguments)
+        builder.branch(end)
+    builder.position_at_end(end)
     return context.get_dummy_value()
 
 
 def _pointers(builder, element, addresses):
-    kinds = [INT64, INT64, None, INT32, element, element]
+    kinds = [INT64, INT64, None, INT32, element, element, element]
     return [
         address if kind is None else builder.inttoptr(address, kind.as_pointer())
         for kind, address in zip(kinds, addresses, strict=True)
@@ -195,24 +209,26 @@ def _pointers(builder, element, addresses):
 
 @intrinsic
 def _sparse_forward(
-    typingctx, vectors, rows, batch, pointers, pointer_stride, indices, values, w, z, ldz, init, ldi, s
+    typingctx, vectors, rows, batch, pointers, pointer_stride, indices, values, w, w2, z, ldz, init, ldi, s
 ):  # fmt: skip
     def codegen(context, builder, signature, arguments):
-        vectors, rows, *addresses = arguments[:8]
-        z, ldz, init, ldi, s = arguments[8:]
+        vectors, rows, *addresses = arguments[:9]
+        z, ldz, init, ldi, s = arguments[9:]
         pointer = s.type.as_pointer()
         z, init = builder.inttoptr(z, pointer), builder.inttoptr(init, pointer)
         operands = [rows, *_pointers(builder, s.type, addresses), z, ldz, init, ldi, s]
         return _call_by_width(context, builder, _forward_function, s.type, vectors, operands)
 
-    return types.void(*([types.intp] * 12), s), codegen
+    return types.void(*([types.intp] * 13), s), codegen
 
 
 @intrinsic
-def _sparse_update(typingctx, vectors, rows, batch, pointers, pointer_stride, indices, values, w, dz, ldz, s):
+def _sparse_update(
+    typingctx, vectors, rows, batch, pointers, pointer_stride, indices, values, w, w2, dz, ldz, s
+):
     def codegen(context, builder, signature, arguments):
-        vectors, rows, *addresses = arguments[:8]
-        dz, ldz, s = arguments[8:]
+        vectors, rows, *addresses = arguments[:9]
+        dz, ldz, s = arguments[9:]
         operands = [
             rows,
             *_pointers(builder, s.type, addresses),
@@ -222,7 +238,27 @@ def _sparse_update(typingctx, vectors, rows, batch, pointers, pointer_stride, in
         ]
         return _call_by_width(context, builder, _update_function, s.type, vectors, operands)
 
-    return types.void(*([types.intp] * 10), s), codegen
+    return types.void(*([types.intp] * 11), s), codegen
+
+
+@helper
+def fetch_entries(first, last, batch, values, indices, pointers):
+    """Ask for the entries of the rows batch[first:last], ahead of their use."""
+    line = 64 // values.itemsize
+    for i in range(first, last):
+        fetch_line(address(pointers, batch[i] * pointers.shape[1]))
+    for i in range(first, last):
+        row = batch[i]
+        for t in range(pointers[row, 0], pointers[row, pointers.shape[1] - 1], line):
+            fetch_line(address(values, t))
+            fetch_line(address(indices, t))
+
+
+@helper
+def _passes(layer, itemsize):
+    """How many passes over the entries serve all columns of the layer."""
+    wide = PANELS * VECTORS * (_VECTOR_BYTES // itemsize)
+    return (layer[PADDED_OUT] + wide - 1) // wide
 
 
 @inlined
@@ -235,12 +271,13 @@ def sparse_forward(thread, threads, layer, parameters, batch, values, indices, p
     blocks = pointers.shape[1] - 1
     everything = y.dtype.type(-float("inf"))
     low = y.dtype.type(0) if layer[-1] == RELU else everything
-    # Each panel's rows in as many parts as there are threads: whole panels to each thread, where there are enough.
-    first, last = share(panels(layer[PADDED_OUT], y.itemsize) * threads, thread, threads)
+    # Each pass's rows in as many parts as there are threads: whole passes to each thread, where there are enough.
+    first, last = share(_passes(layer, y.itemsize) * threads, thread, threads)
     for part in range(first, last):
-        column = part // threads * panel
-        width = min(panel, layer[PADDED_OUT] - column)
+        column = part // threads * PANELS * panel
+        width = min(PANELS * panel, layer[PADDED_OUT] - column)
         start, stop = share(rows, part % threads, threads)
+        w = address(parameters, layer[WEIGHTS] + column * layer[FAN_IN])
         z = address(y, layer[OUTPUT] + start * stride + column)
         for block in range(blocks):
             _sparse_forward(
@@ -251,7 +288,8 @@ def sparse_forward(thread, threads, layer, parameters, batch, values, indices, p
                 blocks + 1,
                 address(indices, 0),
                 address(values, 0),
-                address(parameters, layer[WEIGHTS] + column * layer[FAN_IN]),
+                w,
+                w + panel * layer[FAN_IN] * y.itemsize,
                 z,
                 stride,
                 z if block else address(parameters, layer[BIAS] + column),
@@ -265,21 +303,28 @@ def sparse_update(
     thread, threads, layer, optimizer, settings, parameters, first, second, batch, values, indices, pointers, bounds,
     gradients, scratch,
 ):  # fmt: skip
-    """DW = X^T dZ for the rows `batch` of the compressed X and its update, this thread's share of panels and blocks."""
-    vector = _VECTOR_BYTES // parameters.itemsize
+    """DW = X^T dZ for the rows `batch` of the compressed X and its update, this thread's share of passes and blocks."""
+    itemsize = parameters.itemsize
+    vector = _VECTOR_BYTES // itemsize
     panel = VECTORS * vector
+    fan_in = layer[FAN_IN]
     blocks = bounds.size - 1
-    begin, end = share(panels(layer[PADDED_OUT], parameters.itemsize) * blocks, thread, threads)
+    direct = optimizer == SGD
+    begin, end = share(_passes(layer, itemsize) * blocks, thread, threads)
     for part in range(begin, end):
-        column = part // blocks * panel
+        column = part // blocks * PANELS * panel
         block = part % blocks
-        width = min(panel, layer[PADDED_OUT] - column)
-        place = layer[WEIGHTS] + column * layer[FAN_IN]
-        start, stop = place + bounds[block] * width, place + bounds[block + 1] * width
-        direct = optimizer == SGD
-        if not direct:
-            for i in range(stop - start):
+        width = min(PANELS * panel, layer[PADDED_OUT] - column)
+        columns = bounds[block + 1] - bounds[block]
+        if direct:
+            w = address(parameters, layer[WEIGHTS] + column * fan_in)
+            w2 = w + panel * fan_in * itemsize
+        else:
+            for i in range(columns * width):
                 scratch[i] = 0
+            # The block's gradient, panel after panel; its column numbers count from the first of all columns.
+            w = address(scratch, -bounds[block] * min(width, panel))
+            w2 = address(scratch, columns * panel - bounds[block] * (width - panel))
         _sparse_update(
             width // vector,
             batch.size,
@@ -288,17 +333,27 @@ def sparse_update(
             blocks + 1,
             address(indices, 0),
             address(values, 0),
-            address(parameters, place) if direct else address(scratch, -bounds[block] * width),
+            w,
+            w2,
             address(gradients, layer[OUTPUT] + column),
             layer[STRIDE],
-            -settings[0] if direct else parameters.dtype.type(1),
+            -settings[RATE] if direct else parameters.dtype.type(1),
         )
-        if not direct:
-            update(
-                optimizer, settings, parameters[start:stop], first[start:stop], second[start:stop], scratch[: stop - start]
-            )  # fmt: skip
+        for inner in range(0, width, panel):
+            used = min(panel, width - inner)
+            if not direct:
+                start = layer[WEIGHTS] + (column + inner) * fan_in + bounds[block] * used
+                stop = start + columns * used
+                gradient = scratch[columns * inner : columns * (inner + used)]
+                update(
+                    optimizer, settings, parameters[start:stop], first[start:stop], second[start:stop], gradient
+                )  # fmt: skip
         if block == 0:
-            sums = scratch[:width]
-            bias_gradient(batch.size, layer, column, width, gradients, sums)
-            start, stop = layer[BIAS] + column, layer[BIAS] + column + width
-            update(optimizer, settings, parameters[start:stop], first[start:stop], second[start:stop], sums)
+            for inner in range(0, width, panel):
+                used = min(panel, width - inner)
+                sums = scratch[:used]
+                bias_gradient(batch.size, layer, column + inner, used, gradients, sums)
+                start, stop = layer[BIAS] + column + inner, layer[BIAS] + column + inner + used
+                update(
+                    optimizer, settings, parameters[start:stop], first[start:stop], second[start:stop], sums
+                )

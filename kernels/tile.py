@@ -262,3 +262,14 @@ def address(typingctx, array, offset):
         return builder.ptrtoint(builder.gep(data, [arguments[1]]), INT64)
 
     return signature, codegen
+
+
+@intrinsic
+def fetch_line(typingctx, place):
+    """Ask for the cache line at the address `place`, to be read soon."""
+
+    def codegen(context, builder, signature, arguments):
+        prefetch(builder, builder.inttoptr(arguments[0], ir.IntType(8).as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen

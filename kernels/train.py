@@ -20,9 +20,9 @@ from .layers import (
 )
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, STRIDE, WEIGHTS
 from .softmax import softmax_cross_entropy_row
-from .sparse import sparse_forward, sparse_update
+from .sparse import fetch_entries, sparse_forward, sparse_update
 from .sync import barrier, share
-from .tile import STORE, UPDATE, address
+from .tile import STORE, UPDATE, address, fetch_line
 from .update import RATE, SGD, update
 
 
@@ -37,6 +37,20 @@ def _gather(thread, threads, batch, X, x, x_start, x_stride):
         source = X[batch[i]]
         for j in range(columns):  # not target[:] = source: Numba compiles its error message for 2.5 s
             target[j] = source[j]
+
+
+@helper
+def _fetch(thread, threads, batch, X):
+    """Ask for the rows of X that the next step gathers: they lie all over memory, and arrive while this one computes.
+
+    Without this, gathering takes 220 ns a row of MNIST, 30 % of a step of 784-32-32-10.
+    """
+    first, last = share(batch.size, thread, threads)
+    line = 64 // X.itemsize
+    for i in range(first, last):
+        start = batch[i] * X.shape[1]
+        for j in range(0, X.shape[1], line):
+            fetch_line(address(X, start + j))
 
 
 @helper
@@ -112,7 +126,7 @@ def _update_layer(
 @inlined
 def _step(
     thread, threads, sync, table, optimizer, settings, parameters, first, second, outputs, gradients, scratch,
-    x_start, x_stride, X, values, indices, pointers, bounds, y, batch, row_losses, row_correct,
+    x_start, x_stride, X, values, indices, pointers, bounds, y, batch, following, row_losses, row_correct,
 ):  # fmt: skip
     """One training step; False if the team was told to give up."""
     itemsize = outputs.itemsize
@@ -123,6 +137,11 @@ def _step(
         _gather(thread, threads, batch, X, outputs, x_start, x_stride)
     if not barrier(sync, threads):
         return False
+    if compressed:
+        begin, end = share(following.size, thread, threads)
+        fetch_entries(begin, end, following, values, indices, pointers)
+    else:
+        _fetch(thread, threads, following, X)
     for index in range(layers):
         layer = table[index]
         begin, end = share(forward_tiles(rows, layer, itemsize), thread, threads)
@@ -196,11 +215,12 @@ def train_steps(
     scratch = scratches[thread]
     for step in range(settings.shape[0]):
         batch = order[step * batch_size : (step + 1) * batch_size]
+        following = order[(step + 1) * batch_size : (step + 2) * batch_size]
         # Two places in turn for the gathered batch: the last phase of a step still reads one while the next fills the other.
         x_place = x_start + step % 2 * batch_size * x_stride
         if not _step(
             thread, threads, address_of_sync, table, optimizer, settings[step], parameters, first, second, outputs, gradients,
-            scratch, x_place, x_stride, X, values, indices, pointers, bounds, y, batch, row_losses, row_correct,
+            scratch, x_place, x_stride, X, values, indices, pointers, bounds, y, batch, following, row_losses, row_correct,
         ):  # fmt: skip
             break
         if thread == 0:

@@ -216,8 +216,8 @@ def set_up(name, extras):
         raise SetUpError("This Python has no venv module; on Debian or Ubuntu: apt install python3-venv")
     install = [*find_pip(), "install", "-qq", "--no-user", "-c", CONSTRAINTS]
     project_itself = f".[{','.join(extras)}]" if extras else "."
-    # setuptools by name and no isolated build, because the constraints would not reach an isolated one.
     peers = [["-r", path] for path in REQUIREMENTS]
+    # setuptools by name and no isolated build, because the constraints would not reach an isolated one.
     for what in (["setuptools"], ["--no-build-isolation", "-e", project_itself], *peers):
         if call(install + what):
             notes = f" ({os.path.relpath(PEERS, ROOT)} says more)" if what in peers else ""

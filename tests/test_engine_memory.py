@@ -7,6 +7,8 @@ from problems import OPTIMIZERS, Problem, for_problems, train
 import fastnn
 from fastnn.backends import jit
 from fastnn.backends.jit import JitBackend
+from fastnn.kernels.infer import infer_rows
+from fastnn.kernels.train import train_steps
 
 _GUARD = 256  # bytes before and behind each array, four of the widest vectors
 
@@ -84,6 +86,19 @@ def test_fit_takes_any_arrangement_and_leaves_it_alone(name):
     assert np.array_equal(net.predict_proba(given), expected.predict_proba(X))
     assert net.evaluate(given, labels) == expected.evaluate(X, y)
     assert np.array_equal(given, X) and np.array_equal(labels, y)
+
+
+def test_one_machine_code_for_every_arrangement():
+    """Compiling takes seconds, and must not happen again because an array is read-only or lies oddly."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 9)).astype("f4"), rng.integers(0, 3, 40)
+    net = fastnn.MLP([9, 8, 3])
+    for name, given in arrangements(X).items():
+        labels = arrangements(y)[name]
+        net.fit(given, labels, epochs=1, validation=(given, labels))
+        net.predict(given)
+    for kernel in (train_steps, infer_rows):
+        assert len(kernel.signatures) <= 2  # float32 and float64
 
 
 class TestDenormals:

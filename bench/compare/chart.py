@@ -53,8 +53,9 @@ def _draw_panel(axes, title, figure, with_limit):
     if with_limit:
         width = max(width, limit)
         axes.axvline(limit, color=LIMIT_COLOUR, linestyle=(0, (4, 3)), linewidth=1)
+        place = len(names) - 0.5
         axes.text(
-            limit, -0.62, "processor's limit ", color=LIMIT_COLOUR, fontsize=7.5, ha="right", va="bottom"
+            limit, place, " processor's\n limit", color=LIMIT_COLOUR, fontsize=7.5, ha="left", va="bottom"
         )
     colours = {OURS: OURS_COLOUR, fastest: FASTEST_COLOUR}
     for place, name in enumerate(names):
@@ -76,7 +77,7 @@ def _draw_panel(axes, title, figure, with_limit):
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
     axes.set_title(title, loc="left", fontsize=10, weight="bold")
     axes.set_yticks(range(len(names)), names, fontsize=8.5)
-    axes.set_ylim(len(names) - 0.4, -0.7)
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, 1.3 * width)
     axes.set_xticks([])
     axes.tick_params(left=False)

@@ -1,6 +1,7 @@
 """The command line: which sections to measure, and where the figures go."""
 
 import argparse
+import importlib.util
 import json
 import sys
 import tempfile
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--sweep", action="store_true", help="instead: time a step against width, batch, depth and rows"
     )
-    made.add_argument("--rounds", type=int, default=5, help="rounds that alternate over all peers (5)")
+    made.add_argument("--rounds", type=int, help="rounds that alternate over all peers (5, or 1 if --quick)")
     made.add_argument("--threads", type=int, help="threads for every peer (as many as fastnn uses)")
     made.add_argument(
         "--quick", action="store_true", help="a tiny part of the work, to see that all of it runs"
@@ -62,9 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise ValueError(
                     f"--{name} is {getattr(options, name)}; a whole number of 1 or more is needed"
                 )
-        for path in filter(None, (options.json, options.png)):
-            if not Path(path).absolute().parent.is_dir():
-                raise ValueError(f"there is no folder for {path}")
+        check_files(options)
         compare(options)
     except (ValueError, OSError, PeerError) as error:
         print(f"compare: {error}", file=sys.stderr)
@@ -74,15 +73,27 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def check_files(options: argparse.Namespace) -> None:
+    """Raise ValueError for files that could not be written after all the measuring."""
+    for path in filter(None, (options.json, options.png)):
+        if not Path(path).absolute().parent.is_dir():
+            raise ValueError(f"there is no folder for {path}")
+    if options.png:
+        if importlib.util.find_spec("matplotlib") is None:
+            raise ValueError("--png needs matplotlib, which is not installed")
+        if not options.sweep and not {"dense", "mnist", "all"} & set(options.only):
+            raise ValueError("--png draws the sections dense and mnist, and --only names neither")
+
+
 def compare(options: argparse.Namespace) -> None:
     """Measure what the options ask for."""
     threads = fastnn.get_num_threads(options.threads)
-    report = {"machine": machine.facts(threads), "rounds": 1 if options.quick else options.rounds}
+    report = {"machine": machine.facts(threads), "rounds": options.rounds or (1 if options.quick else 5)}
     with tempfile.TemporaryDirectory() as folder, Crew(peers.PEERS, threads) as crew:
         data, rows = machine.unpack_mnist(folder, options.quick)
         report["mnist"] = f"{data}, {rows:,} rows"
-        print_facts({name: str(fact) for name, fact in report["machine"].items() if name != "versions"})
-        print_facts(report["machine"]["versions"])
+        facts = {**report["machine"], **report["machine"]["versions"], "MNIST": report["mnist"]}
+        print_facts({name: str(fact) for name, fact in facts.items() if name != "versions"})
         print_missing(crew.missing)
         run = Run(crew, report["rounds"], options.quick, folder, rows)
         if options.sweep:

@@ -1,5 +1,6 @@
 """The peers' processes as the parent sees them: one for each peer and number of threads, asked in turn."""
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -28,7 +29,11 @@ class Child:
             stdout=subprocess.PIPE,
             env=environment(threads),
         )
-        self._receive()
+        try:
+            self._receive()
+        except PeerError:
+            self.close()
+            raise
 
     def ask(self, task: str, **arguments):
         """Return what the peer's process answers; PeerError where it cannot."""
@@ -36,25 +41,28 @@ class Child:
             pickle.dump((task, arguments), self._process.stdin)
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise PeerError(f"{self.name} ended with exit code {self._process.wait()}") from None
+            raise self._ended() from None
         return self._receive()
 
     def _receive(self):
         try:
             failure, result = pickle.load(self._process.stdout)
         except (EOFError, pickle.UnpicklingError):
-            self.close()
-            raise PeerError(f"{self.name} ended with exit code {self._process.returncode}") from None
+            raise self._ended() from None
         if failure is not None:
             raise PeerError(failure)
         return result
+
+    def _ended(self) -> PeerError:
+        return PeerError(f"{self.name} ended with exit code {self._process.wait()}")
 
     def close(self) -> None:
         """End the process."""
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
         self._process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):  # a question that was not taken any more
+            self._process.stdin.close()
 
 
 class Crew:

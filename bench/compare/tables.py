@@ -19,11 +19,17 @@ def percent(part: float) -> str:
 
 
 def spread_cells(figure: dict, write) -> list[str]:
-    """Return minimum, median and maximum."""
+    """Return minimum, median and maximum, one cell each."""
     return [write(figure[key]) for key in ("min", "median", "max")]
+
+
+def in_one_cell(figure: dict, form: str = ".2f") -> str:
+    """Write minimum, median and maximum in one cell."""
+    return " ".join(spread_cells(figure, lambda number: f"{number:{form}}"))
 
 
 def show(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table under its title, and a line of space."""
-    print_table(columns, rows, title=title)
+    print(title)
+    print_table(columns, rows)
     print(flush=True)

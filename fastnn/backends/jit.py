@@ -97,19 +97,19 @@ def _kernel_view(X):
     return np.asarray(Holder())
 
 
-def _compress(X, sparse, team):
+def _compress(X, sparse, fan_out, team):
     """The rows of X compressed for the first layer's products, or no rows where it is trained dense."""
     if isinstance(X, CSR):
         if sparse is False:
             return None
-        return compress_csr(X.row_starts, X.columns, X.data, X.shape[1], team)
+        return compress_csr(X.row_starts, X.columns, X.data, X.shape[1], fan_out, team)
     if sparse is False:
         return None
     sample = X[:: -(-len(X) // _DENSITY_ROWS)]
     density = np.count_nonzero(sample) / sample.size
     if sparse is None and density > _SPARSE_DENSITY:
         return None
-    return compress_dense(_kernel_view(X), density * X.shape[1], team)
+    return compress_dense(_kernel_view(X), fan_out, team)
 
 
 def _optimizer_code(optimizer):
@@ -148,7 +148,7 @@ class JitBackend:
         self._team = Team(max(1, min(get_num_threads(threads), work // _OPERATIONS_PER_THREAD)))
         self.steps_per_chunk = 1
         dtype = net.dtype
-        rows = _compress(X, sparse, self._team)
+        rows = _compress(X, sparse, net.sizes[1], self._team)
         self.inputs = "dense" if rows is None else "sparse"
         gathers = rows is None
         # SGD changes the weights as it goes; the other optimisers need a block's gradient first.
@@ -270,7 +270,7 @@ def _infer(net, X, y, threads):
     with Team(max(1, min(get_num_threads(threads), work // 10_000_000))) as team:
         compressed = no_rows(net.dtype)
         if isinstance(X, CSR):
-            compressed = compress_csr(X.row_starts, X.columns, X.data, X.shape[1], team)
+            compressed = compress_csr(X.row_starts, X.columns, X.data, X.shape[1], net.sizes[1], team)
             X = np.empty((0, X.shape[1]), net.dtype)
         outputs = aligned_zeros(team.threads * layout.outputs, net.dtype).reshape(team.threads, -1)
         team.run(

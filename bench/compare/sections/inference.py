@@ -6,7 +6,7 @@ from .. import peers
 from ..crew import PeerError
 from ..figures import ratio, spread
 from ..peers import OURS
-from ..tables import count, show, spread_cells, times
+from ..tables import count, in_one_cell, show, spread_cells, times
 from ..workloads import Workload
 from . import Run
 
@@ -56,8 +56,10 @@ class Inference:
             f"{self._title}; threads: {figures['threads']}", ["us", "min", "median", "max", "fastnn is"], rows
         )
         gain = figures["ratio"]
-        by_round = " ".join(spread_cells(gain, lambda number: f"{number:.2f}"))
-        print(f"{times(gain['best'])} the fastest, {gain['fastest']}; by round {by_round}\n", flush=True)
+        print(
+            f"{times(gain['best'])} the fastest, {gain['fastest']}; by round {in_one_cell(gain)}\n",
+            flush=True,
+        )
 
 
 predict = Inference("probabilities of 10,000 rows, 784-512-10", LARGE, "predict_proba")

@@ -2,7 +2,7 @@
 
 from ..figures import geometric_mean, ratio, spread
 from ..peers import OURS
-from ..tables import show, times
+from ..tables import in_one_cell, show, times
 from . import Run
 
 # (m, k, n) of a product (m, k) times (k, n): the last batches and layers of small networks, odd numbers, squares.
@@ -53,25 +53,31 @@ def measure(run: Run) -> dict:
                         "ratio": ratio(flops[OURS], {"NumPy": flops["NumPy"]}),
                     }
                 )
-    best = [product["ratio"]["best"] for product in products]
-    return {"products": products, "least": min(best), "geometric_mean": geometric_mean(best)}
+    return {"products": products, "summary": summary(products)}
+
+
+def summary(products: list[dict]) -> dict[str, dict[str, float]]:
+    """Return the least ratio and the geometric mean, by the number of threads and over all."""
+    ratios = {"all": []}
+    for product in products:
+        ratios["all"].append(product["ratio"]["best"])
+        ratios.setdefault(str(product["threads"]), []).append(product["ratio"]["best"])
+    return {key: {"least": min(each), "geometric_mean": geometric_mean(each)} for key, each in ratios.items()}
 
 
 def report(figures: dict) -> None:
-    """Print a row for each shape and number of threads, the layouts side by side."""
+    """Print a row for each shape and layout."""
     rows = {}
     for product in figures["products"]:
         m, k, n = product["shape"]
-        row = rows.setdefault((m, k, n, product["threads"]), [f"{m} x {k} x {n}", str(product["threads"])])
-        gflops = [product["flops"][name]["max"] / 1e9 for name in (OURS, "NumPy")]
-        best = product["ratio"]
-        row += [
-            "{:.0f} / {:.0f}".format(*gflops),
-            times(best["best"]),
-            f"{best['min']:.2f}-{best['max']:.2f}",
-        ]
-    columns = ["(m, k) times (k, n)", "threads"]
-    for layout in LAYOUTS:
-        columns += [f"{layout} GFLOP/s", "ratio", "rounds"]
-    show("matrix products, fastnn / NumPy: best rounds", columns, list(rows.values()))
-    print(f"least ratio {figures['least']:.2f}, geometric mean {figures['geometric_mean']:.2f}\n", flush=True)
+        row = rows.setdefault((m, k, n, product["layout"]), [f"{product['layout']} {m} x {k} x {n}"])
+        row += [f"{product['flops'][name]['max'] / 1e9:.0f}" for name in (OURS, "NumPy")]
+        row += [times(product["ratio"]["best"]), in_one_cell(product["ratio"])]
+    columns = ["(m, k) times (k, n)"]
+    for threads in sorted({product["threads"] for product in figures["products"]}):
+        columns += [f"fastnn, {threads}", "NumPy", "ratio", "by round"]
+    show("matrix products, GFLOP/s by threads: best rounds", columns, list(rows.values()))
+    for threads, each in figures["summary"].items():
+        least, mean = each["least"], each["geometric_mean"]
+        print(f"threads {threads}: least ratio {least:.2f}, geometric mean {mean:.2f}", flush=True)
+    print()

@@ -56,13 +56,14 @@ class Memory:
 
     def measure(self, run: Run) -> dict:
         """Return the bytes of each stage."""
-        arguments = [FOLDER / "train_memory.py", run.mnist, str(256 if run.quick else run.mnist_rows)]
+        rows = 256 if run.quick else run.mnist_rows
+        arguments = [FOLDER / "train_memory.py", run.mnist, str(rows)]
         call(arguments, run.threads)  # compiles, which takes memory of its own
         stages = [list(map(int, call(arguments, run.threads).split())) for _ in range(run.rounds)]
         imported, loaded, trained, data = zip(*stages, strict=True)
         more = [end - start - size for start, end, size in zip(imported, trained, data, strict=True)]
         return {
-            "rows": run.mnist_rows,
+            "rows": rows,
             "data": data[0],
             "imported": spread(imported),
             "loaded": spread(loaded),

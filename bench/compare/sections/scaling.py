@@ -2,7 +2,7 @@
 
 from ..figures import ratio, spread
 from ..peers import OURS
-from ..tables import count, show, spread_cells, times
+from ..tables import count, in_one_cell, show, times
 from ..workloads import DENSE
 from . import Run
 
@@ -40,12 +40,11 @@ def report(figures: dict) -> None:
         one, *rest = figure["samples_per_second"].values()
         every = rest[0] if rest else one
         gain, limit = figure["scaling"], figure["scaling_of_peak"]
-        spread_of_rounds = " ".join(spread_cells(gain, lambda number: f"{number:.2f}"))
         cells = [
             count(one["max"]),
             count(every["max"]),
             times(gain["best"]),
-            spread_of_rounds,
+            in_one_cell(gain),
             times(limit["best"]),
         ]
         rows.append([figure["title"], *cells])

@@ -4,7 +4,7 @@ from .. import peers
 from ..crew import PeerError
 from ..figures import fraction, geometric_mean, ratio, spread
 from ..peers import OURS
-from ..tables import count, percent, show, spread_cells, times
+from ..tables import count, in_one_cell, percent, show, spread_cells, times
 from ..tasks import mean_loss
 from ..workloads import DENSE, Workload, on_mnist
 from . import Run
@@ -39,9 +39,9 @@ class Training:
                     count(ours["max"]),
                     f"{best['fastest']} {count(fastest['max'])}",
                     times(best["best"]),
-                    " ".join(spread_cells(best, lambda number: f"{number:.2f}")),
+                    in_one_cell(best),
                     percent(figure["fraction_of_peak"]["best"]),
-                    " ".join(spread_cells(figure["fraction_of_peak"], lambda part: f"{100 * part:.0f}")),
+                    in_one_cell(figure["fraction_of_peak"]),
                 ]
             )
         mean = geometric_mean(figure["ratio"]["best"] for figure in figures.values())
