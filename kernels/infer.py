@@ -4,7 +4,7 @@ import numpy as np
 
 from ._jit import jit
 from .denormals import flush_denormals, restore_denormals
-from .layers import forward, forward_tiles
+from .layers import PLAN_WORDS, forward, forward_tiles
 from .layout import FAN_OUT, OUTPUT, PADDED_OUT, STRIDE
 from .softmax import softmax_cross_entropy_row, softmax_row
 from .sparse import sparse_forward
@@ -37,6 +37,7 @@ def infer_rows(
     state = flush_denormals()
     own = outputs[thread]
     layers = table.shape[0]
+    nothing = np.zeros(PLAN_WORDS, dtype=np.int64)
     output = table[layers - 1]
     classes = output[FAN_OUT]
     compressed = pointers.shape[0] > 0
@@ -51,10 +52,10 @@ def infer_rows(
                 batch = numbers[start - begin : start - begin + rows]
                 sparse_forward(0, 1, layer, parameters, batch, values, indices, pointers, own)
             elif index == 0:
-                forward(0, tiles, rows, layer, parameters, X, start * X.shape[1], X.shape[1], own)
+                forward(0, tiles, rows, layer, parameters, X, start * X.shape[1], X.shape[1], own, nothing)
             else:
                 below = table[index - 1]
-                forward(0, tiles, rows, layer, parameters, own, below[OUTPUT], below[STRIDE], own)
+                forward(0, tiles, rows, layer, parameters, own, below[OUTPUT], below[STRIDE], own, nothing)
         for i in range(rows):
             place = output[OUTPUT] + i * output[STRIDE]
             row = own[place : place + output[PADDED_OUT]]

@@ -26,6 +26,35 @@ def panels(columns, itemsize):
     return (columns + panel - 1) // panel
 
 
+# What a plan for fetching rows ahead holds: five numbers that a tile reads, and two for all tiles of a phase.
+_NUMBERS, _BASE, _ROW_BYTES, _LINE_STEP, _TURNS, _FIRST_NUMBER, _ROWS_AHEAD = range(7)
+PLAN_WORDS = 8
+
+
+@helper
+def plan_rows(plan, first, last, numbers, X):
+    """Plan to fetch the rows numbers[first:last] of X (n, d), spread over the tiles of a phase."""
+    plan[_BASE] = address(X, 0)
+    plan[_ROW_BYTES] = X.shape[1] * X.itemsize
+    plan[_FIRST_NUMBER] = address(numbers, first)
+    plan[_ROWS_AHEAD] = last - first
+
+
+@helper
+def plan_tile(plan, tile, tiles, depth):
+    """Set the plan for one of so many tiles, with `depth` turns; return its address, or 0 where there is nothing to fetch."""
+    first = tile * plan[_ROWS_AHEAD] // tiles
+    rows = (tile + 1) * plan[_ROWS_AHEAD] // tiles - first
+    if rows == 0:
+        return 0
+    turns = (depth + rows - 1) // rows
+    plan[_NUMBERS] = plan[_FIRST_NUMBER] + 8 * first
+    plan[_TURNS] = turns
+    # A line is 64 bytes; where there are more turns than lines, some are asked for twice, which costs nothing.
+    plan[_LINE_STEP] = min(64, (plan[_ROW_BYTES] + turns - 1) // turns)
+    return address(plan, 0)
+
+
 @helper
 def forward_tiles(rows, layer, itemsize):
     """Tiles of Y = f(X W + b) for `rows` rows."""
@@ -33,7 +62,7 @@ def forward_tiles(rows, layer, itemsize):
 
 
 @inlined
-def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y):
+def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y, plan):
     """Y = f(X W + b), tiles [first, last): X (rows, fan_in) from x[x_start:], Y (rows, fan_out) in y at the layer's place."""
     itemsize = y.itemsize
     vector = _VECTOR_BYTES // itemsize
@@ -61,6 +90,7 @@ def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y):
             address(parameters, layer[BIAS] + column),
             low,
             STORE,
+            plan_tile(plan, tile - first, last - first, fan_in),
         )
 
 
@@ -97,7 +127,7 @@ def backward_tiles(rows, below, itemsize):
 
 @inlined
 def backward(first, last, rows, layer, below, parameters, outputs, gradients, scratch):
-    """DX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`."""
+    """dX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`."""
     itemsize = outputs.itemsize
     vector = _VECTOR_BYTES // itemsize
     panel = VECTORS * vector
@@ -129,6 +159,7 @@ def backward(first, last, rows, layer, below, parameters, outputs, gradients, sc
             address(outputs, place) if mode == MASK else 0,
             outputs.dtype.type(-float("inf")),
             mode,
+            0,
         )
 
 
@@ -151,7 +182,22 @@ def weight_tile(tile, layer, itemsize):
 
 @inlined
 def weight_gradient(
-    rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients, out, place, stride, s, mode
+    rows,
+    layer,
+    column,
+    width,
+    start,
+    tile_rows,
+    x,
+    x_start,
+    x_stride,
+    gradients,
+    out,
+    place,
+    stride,
+    s,
+    mode,
+    ahead,
 ):
     """One tile of X^T dZ: rows [start, start + tile_rows), columns [column, column + width), to out[place:] by `mode`."""
     multiply_tile(
@@ -168,6 +214,7 @@ def weight_gradient(
         0,
         s,
         mode,
+        ahead,
     )
 
 

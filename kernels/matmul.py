@@ -169,5 +169,5 @@ def multiply(
                     multiply_tile(
                         height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step,
                         address(out, start * columns + column), columns, used if part else 0,
-                        everything if k_start == 0 else one, mode,
+                        everything if k_start == 0 else one, mode, 0,
                     )  # fmt: skip

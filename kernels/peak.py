@@ -32,6 +32,7 @@ def _repeat_tile(thread, threads, repeats, a, b, c):
             0,
             c.dtype.type(0),
             STORE,
+            0,
         )
 
 

@@ -36,7 +36,9 @@ class _Rows:
 
     def __init__(self, function, vectors):
         self.function = function
-        self.rows, self.batch, self.pointers, self.pointer_stride, self.indices, self.values = function.args[:6]
+        self.rows, self.batch, self.pointers, self.pointer_stride, self.indices, self.values = function.args[
+            :6
+        ]
         self.panels = function.args[6:8]
         self.vector, _ = vector_type(self.values.type.pointee)
         self.vectors = vectors
@@ -303,7 +305,7 @@ def sparse_update(
     thread, threads, layer, optimizer, settings, parameters, first, second, batch, values, indices, pointers, bounds,
     gradients, scratch,
 ):  # fmt: skip
-    """DW = X^T dZ for the rows `batch` of the compressed X and its update, this thread's share of passes and blocks."""
+    """dW = X^T dZ for the rows `batch` of the compressed X and its update, this thread's share of passes and blocks."""
     itemsize = parameters.itemsize
     vector = _VECTOR_BYTES // itemsize
     panel = VECTORS * vector

@@ -13,6 +13,10 @@ of whole vectors. What happens to acc is the `mode`:
     MASK      C[i, j]  = acc if E[i, j] > 0 else 0    the derivative of ReLU; E is laid out as C
     STORE_PART, UPDATE_PART    C[i, j] = acc, or += acc, for the first `extra` columns only: the others are not touched
 
+A tile can ask for memory that is needed later, one cache line a turn of its loop: `ahead` is 0, or the address of five int64,
+
+    where numbers of rows stand, where row 0 is, bytes in a row, bytes from one line to the next, turns a row
+
 Each (rows, vectors) has a function of its own in the module; a switch calls the right one.
 Source for the shape: BLIS' micro-kernels (Van Zee and van de Geijn, 2015, section 4), here without packing A.
 """
@@ -49,8 +53,8 @@ def lanes(itemsize):
 
 def _signature(element):
     pointer = element.as_pointer()
-    #                       k     a        si    sk    b        ldb   c        ldc   extra    s        mode
-    arguments = [INT64, pointer, INT64, INT64, pointer, INT64, pointer, INT64, pointer, element, INT64]
+    #            k      a        si     sk     b        ldb    c        ldc    extra    s        mode   ahead
+    arguments = [INT64, pointer, INT64, INT64, pointer, INT64, pointer, INT64, pointer, element, INT64, INT64]
     return ir.FunctionType(ir.VoidType(), arguments)
 
 
@@ -65,7 +69,7 @@ def _tile_function(module, element, rows, vectors):
     # Not inlined: one copy serves all callers, and register allocation is not disturbed by theirs.
     function.attributes.add("noinline")
     function.attributes.add("nounwind")
-    depth, a, si, sk, b, ldb, c, ldc, extra, s, mode = function.args
+    depth, a, si, sk, b, ldb, c, ldc, extra, s, mode, ahead = function.args
     lane_count = vector.count
     zero = ir.Constant(vector, None)
 
@@ -95,19 +99,56 @@ def _tile_function(module, element, rows, vectors):
             prefetch(builder, builder.gep(row, [ir.Constant(INT64, offset)]), write=True)
     builder.branch(start)
     builder.position_at_end(start)
+    # Without rows to fetch ahead the loop asks again and again for a line of A that is there.
+    nothing = [builder.ptrtoint(a, INT64), ir.Constant(INT64, 0), depth, ir.Constant(INT64, 0)]
+    planned = function.append_basic_block("planned")
+    begin = function.append_basic_block("begin")
+    builder.cbranch(builder.icmp_signed("!=", ahead, ir.Constant(INT64, 0)), planned, begin)
+    builder.position_at_end(planned)
+    plan = builder.inttoptr(ahead, INT64.as_pointer())
+    fields = [builder.load(builder.gep(plan, [ir.Constant(INT64, field)])) for field in range(5)]
+    numbers, base, row_bytes, line_step, segment = fields
+
+    def next_row(builder, numbers):
+        row = builder.load(builder.inttoptr(numbers, INT64.as_pointer()))
+        return builder.add(base, builder.mul(row, row_bytes)), builder.add(numbers, ir.Constant(INT64, 8))
+
+    first_line, second = next_row(builder, numbers)
+    builder.branch(begin)
+    builder.position_at_end(begin)
+    merged = []
+    for otherwise, value in zip(nothing, (first_line, line_step, segment, second), strict=True):
+        phi = builder.phi(INT64)
+        phi.add_incoming(otherwise, start)
+        phi.add_incoming(value, planned)
+        merged.append(phi)
+    first_line, line_step, segment, second = merged
+    undefined = ir.Constant(INT64, ir.Undefined)
+    plan_fields = []
+    for value in (base, row_bytes):
+        phi = builder.phi(INT64)
+        phi.add_incoming(undefined, start)
+        phi.add_incoming(value, planned)
+        plan_fields.append(phi)
+    base, row_bytes = plan_fields
     builder.cbranch(builder.icmp_signed(">", depth, ir.Constant(INT64, 0)), loop, done)
 
+    # What changes from one k to the next: phis at the loop's head, with the values before it and after each turn.
+    carried = []
+
+    def carry(value):
+        phi = builder.phi(value.type)
+        phi.add_incoming(value, begin)
+        carried.append(phi)
+        return phi
+
     builder.position_at_end(loop)
-    k = builder.phi(INT64, "k")
-    k.add_incoming(ir.Constant(INT64, 0), start)
-    pointers = []
-    for group in groups:
-        pointer = builder.phi(group.type)
-        pointer.add_incoming(group, start)
-        pointers.append(pointer)
-    b_row = builder.phi(b.type)
-    b_row.add_incoming(b, start)
-    accumulators = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
+    k = carry(ir.Constant(INT64, 0))
+    line, left, numbers = carry(first_line), carry(segment), carry(second)
+    pointers = [carry(group) for group in groups]
+    b_row = carry(b)
+    accumulators = [[carry(zero) for _ in range(vectors)] for _ in range(rows)]
+    prefetch(builder, builder.inttoptr(line, ir.IntType(8).as_pointer()))
     b_vectors = [load(builder, b_row, v) for v in range(vectors)]
     sums = []
     for row in range(rows):
@@ -119,15 +160,23 @@ def _tile_function(module, element, rows, vectors):
             [fused_multiply_add(builder, value, b_vectors[v], accumulators[row][v]) for v in range(vectors)]
         )
     following = builder.add(k, ir.Constant(INT64, 1))
-    k.add_incoming(following, loop)
-    for pointer in pointers:
-        pointer.add_incoming(builder.gep(pointer, [sk]), loop)
-    b_row.add_incoming(builder.gep(b_row, [ldb]), loop)
-    for row in range(rows):
-        for v in range(vectors):
-            accumulators[row][v].add_incoming(zero, start)
-            accumulators[row][v].add_incoming(sums[row][v], loop)
-    builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
+    remaining = builder.sub(left, ir.Constant(INT64, 1))
+    advanced = [builder.gep(pointer, [sk]) for pointer in pointers]
+    advanced += [builder.gep(b_row, [ldb]), *(value for row in sums for value in row)]
+    same_row = [following, builder.add(line, line_step), remaining, numbers, *advanced]
+    more = function.append_basic_block("more")
+    other_row = function.append_basic_block("other_row")
+    builder.cbranch(builder.icmp_signed("<", following, depth), more, done)
+    builder.position_at_end(more)
+    builder.cbranch(builder.icmp_signed("==", remaining, ir.Constant(INT64, 0)), other_row, loop)
+    builder.position_at_end(other_row)
+    new_line, new_numbers = next_row(builder, numbers)
+    builder.branch(loop)
+    for phi, same, other in zip(
+        carried, same_row, [following, new_line, segment, new_numbers, *advanced], strict=True
+    ):
+        phi.add_incoming(same, more)
+        phi.add_incoming(other, other_row)
 
     builder.position_at_end(done)
     results = []
@@ -135,7 +184,7 @@ def _tile_function(module, element, rows, vectors):
         results.append([])
         for v in range(vectors):
             result = builder.phi(vector)
-            result.add_incoming(zero, start)
+            result.add_incoming(zero, begin)
             result.add_incoming(sums[row][v], loop)
             results[row].append(result)
     s_vector = splat(builder, s, vector)
@@ -234,18 +283,18 @@ def _dispatch_function(module, element):
 
 
 @intrinsic
-def multiply_tile(typingctx, rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode):
+def multiply_tile(typingctx, rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode, ahead):
     """Run one tile. Addresses are integers, strides and `ldb`, `ldc` count elements; `s` decides the element type."""
     if s not in _BITS:
         raise TypeError(f"s is {s}; a tile works on float32 or float64")
-    signature = types.void(*([types.intp] * 11), s, types.intp)
+    signature = types.void(*([types.intp] * 11), s, types.intp, types.intp)
 
     def codegen(context, builder, signature, arguments):
-        rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode = arguments
+        rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode, ahead = arguments
         pointer = s.type.as_pointer()
         a, b, c, extra = (builder.inttoptr(address, pointer) for address in (a, b, c, extra))
         function = _dispatch_function(builder.module, s.type)
-        builder.call(function, [rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode])
+        builder.call(function, [rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode, ahead])
         return context.get_dummy_value()
 
     return signature, codegen

@@ -21,7 +21,7 @@ def declare(module, name, result, arguments):
 
 
 def fused_multiply_add(builder, a, b, c):
-    """A * b + c on vectors: one rounding where the processor has FMA, two (and no library call) where it has not."""
+    """a * b + c on vectors: one rounding where the processor has FMA, two (and no library call) where it has not."""
     vector = a.type
     bits = 32 if isinstance(vector.element, ir.FloatType) else 64
     function = declare(builder.module, f"llvm.fmuladd.v{vector.count}f{bits}", vector, [vector] * 3)

@@ -79,20 +79,20 @@ def _layout(net, rows, gathers=False, block=0):
     return make_layout(net.sizes, activations, net.dtype, rows, gathers, block)
 
 
-def _kernel_view(X):
-    """X as an aligned, writeable array on the same memory: a read-only one would be another type, compiled anew.
+def _kernel_view(array):
+    """`array` aligned and writeable, on the same memory if it is aligned: a read-only one would be another type, compiled anew.
 
     The kernels never write to it.
     """
-    X = np.require(X, requirements=["C", "A"])
-    if X.flags.writeable:
-        return X
-    interface = dict(X.__array_interface__)
+    array = np.require(array, requirements=["C", "A"])
+    if array.flags.writeable:
+        return array
+    interface = dict(array.__array_interface__)
     interface["data"] = (interface["data"][0], False)
 
     class Holder:
         __array_interface__ = interface
-        owner = X
+        owner = array
 
     return np.asarray(Holder())
 
@@ -141,7 +141,7 @@ class JitBackend:
 
     def __init__(self, net, optimizer, X, y, batch_size, threads, sparse=None):
         self._net, self._optimizer = net, optimizer
-        self._y = y
+        self._y = _kernel_view(y)
         self._batch = min(batch_size, X.shape[0])
         self._code = GRADIENT if optimizer is None else _optimizer_code(optimizer)
         work = 6 * self._batch * sum(a * b for a, b in pairwise(net.sizes))
@@ -283,7 +283,7 @@ def _infer(net, X, y, threads):
             compressed.values,
             compressed.indices,
             compressed.pointers,
-            y,
+            _kernel_view(y),
             probabilities,
             losses,
             correct,
