@@ -180,8 +180,11 @@ def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
 
 def finite_array(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     """Return `array` C-contiguous, aligned and of `dtype`, not copied if it is, after a look for NaN."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = np.require(array, dtype, ["C", "A", "E"])
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        cast = np.asarray(array)
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            cast = np.require(array, dtype, ["C", "A", "E"])
     where = first_not_finite(cast) if array.dtype.kind == "f" else None
     if where is not None:
         place = f"{name}[{', '.join(map(str, where))}]" if where else name

@@ -113,6 +113,11 @@ class MLP:
         self._parameters.biases[:] = arrays
 
     @property
+    def arena(self) -> np.ndarray:
+        """All weights and biases as one 1-D array; see `fastnn.parameters.Parameters`."""
+        return self._parameters.arena
+
+    @property
     def classes(self) -> tuple[str, ...] | None:
         """The names of the classes, or None."""
         return self._classes
@@ -196,7 +201,6 @@ class MLP:
         """Return softmax of the logits: each row's probabilities of the classes, (n, classes)."""
         X = checks.check_X(X, self.sizes[0], self.dtype)
         threads = checks.check_threads(threads)
-        self._parameters.check_finite()
         proba = backends.get("jit").predict_proba(self, X, threads)
         self._check_result(checks.first_not_finite(proba) is None)
         return proba
@@ -209,7 +213,6 @@ class MLP:
         """Return the mean loss, the accuracy and the number of samples of (X, y)."""
         X, y = checks.check_samples(X, y, self.sizes[0], self.sizes[-1], self.dtype)
         threads = checks.check_threads(threads)
-        self._parameters.check_finite()
         loss, correct = backends.get("jit").evaluate(self, X, y, threads)
         self._check_result(bool(np.isfinite(loss)))
         return Evaluation(loss=float(loss), accuracy=int(correct) / len(y), samples=len(y))
@@ -231,7 +234,9 @@ class MLP:
         return checks.check_samples(*validation, self.sizes[0], self.sizes[-1], self.dtype, names)
 
     def _check_result(self, finite: bool) -> None:
+        # Parameters that are not finite show in the result, and looking there is quicker: of one row, by half.
         if not finite:
+            self._parameters.check_finite()
             raise ValueError(
                 f"X and the parameters are so large that the network's outputs overflow {self.dtype}; "
                 "scale them, or use dtype 'float64'"

@@ -121,3 +121,15 @@ def _scalar(emit):
 
 exp_nonpositive = intrinsic(_scalar(emit_exp))
 log_positive = intrinsic(_scalar(emit_log))
+
+
+@intrinsic
+def fma(typingctx, a, b, c):
+    """a * b + c on numbers: one rounding where the processor has FMA, two where it has not; loops of it become vectors."""
+    if a not in (types.float32, types.float64):
+        raise TypeError(f"a is {a}; it must be float32 or float64")
+
+    def codegen(context, builder, signature, arguments):
+        return _Emitter(builder, arguments[0]).fma(*arguments)
+
+    return a(a, a, a), codegen

@@ -94,6 +94,8 @@ def compare(options: argparse.Namespace) -> None:
         report["mnist"] = f"{data}, {rows:,} rows"
         facts = {**report["machine"], **report["machine"]["versions"], "MNIST": report["mnist"]}
         print_facts({name: str(fact) for name, fact in facts.items() if name != "versions"})
+        if report["machine"]["noisy"]:
+            print("\nOther programs are at work: these figures are noisy.")
         print_missing(crew.missing)
         run = Run(crew, report["rounds"], options.quick, folder, rows)
         if options.sweep:

@@ -23,9 +23,11 @@ def spread_cells(figure: dict, write) -> list[str]:
     return [write(figure[key]) for key in ("min", "median", "max")]
 
 
-def in_one_cell(figure: dict, form: str = ".2f") -> str:
-    """Write minimum, median and maximum in one cell."""
-    return " ".join(spread_cells(figure, lambda number: f"{number:{form}}"))
+def in_one_cell(figure: dict, write) -> str:
+    """Write minimum, median and maximum in one cell, the unit once."""
+    *numbers, last = spread_cells(figure, write)
+    unit = last.lstrip("0123456789.,")
+    return " ".join([*(number.removesuffix(unit) for number in numbers), last])
 
 
 def show(title: str, columns: list[str], rows: list[list[str]]) -> None:

@@ -1,6 +1,7 @@
 """The backends: what executes training steps. This module names them and says what each offers."""
 
 import importlib
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -78,5 +79,9 @@ class Backend(Protocol):
 
 def get(name: str) -> type[Backend]:
     """Return the backend of that name, imported now; raise ValueError for an unknown name."""
-    name = checks.one_of(name, "backend", tuple(_BACKENDS))
+    return _load(checks.one_of(name, "backend", tuple(_BACKENDS)))
+
+
+@cache
+def _load(name: str) -> type[Backend]:
     return getattr(importlib.import_module(f".{name}", __name__), _BACKENDS[name])

@@ -8,7 +8,7 @@ import numpy as np
 from .. import kernels, optimizers
 from ..csr import CSR
 from ..kernels.compress import compress_csr, compress_dense, no_rows
-from ..kernels.infer import infer_rows
+from ..kernels.infer import infer_few, infer_rows
 from ..kernels.layout import IDENTITY, RELU, aligned_zeros, make_layout, pack_parameters, unpack_parameters
 from ..kernels.threads import Team
 from ..kernels.threads import available_threads as available_threads
@@ -46,6 +46,9 @@ _DENSITY_ROWS = 256  # that are looked at to tell
 # Rows that a forward pass takes through all layers at once: their activations stay in the second-level cache.
 _INFERENCE_ROWS = 96
 
+# Up to so many rows, reading the parameters as they are is quicker than packing them first.
+_FEW_ROWS = 8
+
 
 def needs_compiling():
     """True if the first training in this process will have to compile the kernels, which takes seconds."""
@@ -66,6 +69,7 @@ def warm_up():
         X, y = np.eye(2, dtype=dtype), np.arange(2)
         JitBackend.gradients(net, X, y)
         JitBackend.predict_proba(net, X, None)
+        JitBackend.predict_proba(net, np.zeros((_FEW_ROWS + 1, 2), dtype), None)
         JitBackend.evaluate(net, X, y, None)
         kernels.matmul(X, X)
         kernels.relu(X)
@@ -84,7 +88,9 @@ def _kernel_view(array):
 
     The kernels never write to it.
     """
-    array = np.require(array, requirements=["C", "A"])
+    flags = array.flags
+    if not (flags.c_contiguous and flags.aligned):
+        array = np.require(array, requirements=["C", "A"])
     if array.flags.writeable:
         return array
     interface = dict(array.__array_interface__)
@@ -246,6 +252,8 @@ class JitBackend:
     @staticmethod
     def predict_proba(net, X, threads):
         """Return the probabilities (n, classes)."""
+        if len(X) <= _FEW_ROWS and not isinstance(X, CSR):
+            return _infer_few(net, X)
         return _infer(net, X, np.empty(0, dtype=np.int64), threads)[0]
 
     @staticmethod
@@ -253,6 +261,15 @@ class JitBackend:
         """Return the mean loss and how many rows are classified right."""
         _, losses, correct = _infer(net, X, y, threads)
         return float(losses.mean()), int(correct.sum())
+
+
+def _infer_few(net, X):
+    lane = 64 // net.dtype.itemsize
+    units = np.empty((2, -(-max(net.sizes) // lane) * lane), net.dtype)
+    probabilities = np.empty((len(X), net.sizes[-1]), net.dtype)
+    rectified = net.activation == "relu"
+    infer_few(np.array(net.sizes), rectified, net.arena, _kernel_view(X), units, probabilities)
+    return probabilities
 
 
 def _infer(net, X, y, threads):

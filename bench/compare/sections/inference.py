@@ -57,7 +57,7 @@ class Inference:
         )
         gain = figures["ratio"]
         print(
-            f"{times(gain['best'])} the fastest, {gain['fastest']}; by round {in_one_cell(gain)}\n",
+            f"{times(gain['best'])} the fastest, {gain['fastest']}; by round {in_one_cell(gain, times)}\n",
             flush=True,
         )
 

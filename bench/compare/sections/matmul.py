@@ -72,11 +72,11 @@ def report(figures: dict) -> None:
         m, k, n = product["shape"]
         row = rows.setdefault((m, k, n, product["layout"]), [f"{product['layout']} {m} x {k} x {n}"])
         row += [f"{product['flops'][name]['max'] / 1e9:.0f}" for name in (OURS, "NumPy")]
-        row += [times(product["ratio"]["best"]), in_one_cell(product["ratio"])]
-    columns = ["(m, k) times (k, n)"]
+        row += [times(product["ratio"]["best"]), in_one_cell(product["ratio"], times)]
+    columns = ["m x k x n"]
     for threads in sorted({product["threads"] for product in figures["products"]}):
         columns += [f"fastnn, {threads}", "NumPy", "ratio", "by round"]
-    show("matrix products, GFLOP/s by threads: best rounds", columns, list(rows.values()))
+    show("matrix products (m, k) times (k, n), GFLOP/s by threads: best rounds", columns, list(rows.values()))
     for threads, each in figures["summary"].items():
         least, mean = each["least"], each["geometric_mean"]
         print(f"threads {threads}: least ratio {least:.2f}, geometric mean {mean:.2f}", flush=True)

@@ -44,7 +44,7 @@ def report(figures: dict) -> None:
             count(one["max"]),
             count(every["max"]),
             times(gain["best"]),
-            in_one_cell(gain),
+            in_one_cell(gain, times),
             times(limit["best"]),
         ]
         rows.append([figure["title"], *cells])

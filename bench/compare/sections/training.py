@@ -30,18 +30,18 @@ class Training:
     def report(self, figures: dict) -> None:
         """Print the table of ratios; each workload's own table was printed as it was measured."""
         rows = []
-        for figure in figures.values():
+        for name, figure in figures.items():
             ours, best = figure["samples_per_second"][OURS], figure["ratio"]
             fastest = figure["samples_per_second"][best["fastest"]]
             rows.append(
                 [
-                    figure["title"],
+                    name,
                     count(ours["max"]),
                     f"{best['fastest']} {count(fastest['max'])}",
                     times(best["best"]),
-                    in_one_cell(best),
+                    in_one_cell(best, times),
                     percent(figure["fraction_of_peak"]["best"]),
-                    in_one_cell(figure["fraction_of_peak"]),
+                    in_one_cell(figure["fraction_of_peak"], percent),
                 ]
             )
         mean = geometric_mean(figure["ratio"]["best"] for figure in figures.values())
@@ -99,7 +99,7 @@ def report_workload(figure: dict) -> None:
         rows.append([name, *spread_cells(rates, count), f"{flops / 1e9:.0f}", percent(flops / peak), lead])
     columns = ["samples/s", "min", "median", "max", "GFLOP/s", "of peak", "fastnn is"]
     peaks = ", ".join(f"{cores}: {each['max'] / 1e9:.0f}" for cores, each in figure["peak_flops"].items())
-    size = f"{figure['rows']:,} rows, {figure['epochs']} epochs a round"
+    size = f"{figure['rows']:,} rows, epochs a round: {figure['epochs']}"
     show(f"{figure['title']}; {size}; peak by threads, GFLOP/s: {peaks}", columns, rows)
 
 
