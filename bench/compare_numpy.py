@@ -20,10 +20,13 @@ from workloads import WORKLOADS  # noqa: E402
 import fastnn  # noqa: E402
 
 _RATE = 0.01
+_PAUSE = 0.3  # seconds
 
 
 def seconds_of(function, *arguments, **keywords):
     """How long one call takes."""
+    # The threads of OpenBLAS spin for a while when their work is done, and would take a core from what comes next.
+    time.sleep(_PAUSE)
     start = time.perf_counter()
     function(*arguments, **keywords)
     return time.perf_counter() - start

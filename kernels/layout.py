@@ -10,27 +10,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from .arrays import ALIGNMENT
 from .tile import ROWS, VECTORS, lanes
 
 # Columns of the table, one row a layer.
 FAN_IN, FAN_OUT, PADDED_OUT, WEIGHTS, BIAS, OUTPUT, STRIDE, ACTIVATION = range(8)
 
 IDENTITY, RELU = 0, 1
-
-_ALIGNMENT = 64  # bytes: one cache line, and the widest vector
-
-
-def aligned_empty(size, dtype, allocate=np.empty):
-    """A 1-D array that starts on a cache line, its values undefined."""
-    dtype = np.dtype(dtype)
-    raw = allocate(size * dtype.itemsize + _ALIGNMENT, dtype=np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start : start + size * dtype.itemsize].view(dtype)
-
-
-def aligned_zeros(size, dtype):
-    """A zeroed 1-D array that starts on a cache line."""
-    return aligned_empty(size, dtype, np.zeros)
 
 
 def _round_up(number, multiple):
@@ -89,13 +75,13 @@ def make_layout(sizes, activations, dtype, batch_rows, gathers=True, block=0):
         stride = row_stride(fan_out, itemsize)
         bias = parameters + fan_in * padded
         table[layer] = fan_in, fan_out, padded, parameters, bias, outputs, stride, activations[layer]
-        parameters = _round_up(bias + padded, _ALIGNMENT // itemsize)
-        outputs += _round_up(batch_rows * stride, _ALIGNMENT // itemsize)
+        parameters = _round_up(bias + padded, ALIGNMENT // itemsize)
+        outputs += _round_up(batch_rows * stride, ALIGNMENT // itemsize)
     panel = VECTORS * vector
     # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW, or a compressed block's part of a
     # panel, waits there for its update.
     scratch = _round_up(
-        panel * max(_round_up(max(sizes[1:]), vector), ROWS, 2 * block), _ALIGNMENT // itemsize
+        panel * max(_round_up(max(sizes[1:]), vector), ROWS, 2 * block), ALIGNMENT // itemsize
     )
     input_stride = row_stride(sizes[0], itemsize) if gathers else 0
     return Layout(dtype, table, input_stride, parameters, batch_rows, outputs, scratch)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ._jit import require_jit
+from .arrays import aligned_empty, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
-from .layout import aligned_empty, aligned_zeros
 from .matmul import DEPTH, STRIPS, is_direct_b, multiply
 from .sync import SYNC_WORDS
 from .threads import Team, get_num_threads
@@ -36,7 +36,7 @@ def _strided(array, transpose):
     """A 1-D view or copy of a matrix, its two steps in elements, and its shape, transposed if asked."""
     if array.flags.f_contiguous and not array.flags.c_contiguous:
         array, transpose = array.T, not transpose
-    array = np.ascontiguousarray(array)
+    array = plain(array)
     rows, columns = array.shape
     flat = array.reshape(-1)
     return (flat, 1, columns, (columns, rows)) if transpose else (flat, columns, 1, (rows, columns))
@@ -116,7 +116,7 @@ def relu(x):
     require_jit()
     x = _checked(x, "x")
     out = np.empty(x.shape, x.dtype)
-    relu_elements(np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
+    relu_elements(plain(x).reshape(-1), out.reshape(-1))
     return out
 
 
@@ -131,7 +131,7 @@ def softmax(x):
     x is (n, classes), float32 or float64, n may be 0. Raises TypeError for other dtypes, ValueError for other shapes.
     """
     require_jit()
-    x = np.ascontiguousarray(_checked(x, "x", 2))
+    x = plain(_checked(x, "x", 2))
     out = np.empty_like(x)
     if x.shape[1] == 0:
         raise ValueError(f"x has shape {x.shape}; it needs at least one column")
@@ -153,7 +153,7 @@ def softmax_cross_entropy(logits, labels):
 
     """
     require_jit()
-    logits = np.ascontiguousarray(_checked(logits, "logits", 2))
+    logits = plain(_checked(logits, "logits", 2))
     rows, classes = logits.shape
     if classes == 0:
         raise ValueError(f"logits has shape {logits.shape}; it needs at least one column")
@@ -171,6 +171,6 @@ def softmax_cross_entropy(logits, labels):
     losses = np.empty(rows, logits.dtype)
     gradient = np.empty_like(logits)
     softmax_cross_entropy_rows(
-        logits, labels.astype(np.int64), _padded_row(classes, logits.dtype), losses, gradient
+        logits, plain(labels.astype(np.int64)), _padded_row(classes, logits.dtype), losses, gradient
     )
     return losses, gradient

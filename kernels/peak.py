@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from ._jit import jit
-from .layout import aligned_zeros
+from .arrays import aligned_zeros
 from .threads import Team
 from .tile import ROWS, STORE, VECTORS, address, lanes, multiply_tile
 

@@ -89,13 +89,14 @@ class Team:
     """Threads that run one kernel after another together: run(kernel, ...) calls kernel(thread, threads, ...) in each.
 
     The caller is thread 0; the others live from the first run to close(). A team belongs to one caller at a time; any
-    number of teams may work at once, and a forked child simply makes its own.
+    number of teams may work at once, and in a forked child a team makes its threads anew.
     """
 
     def __init__(self, threads):
         self.threads = threads
         self.sync = np.zeros(SYNC_WORDS, dtype=np.int64)
         self._inboxes = []
+        self._process = os.getpid()
 
     def __enter__(self):
         return self
@@ -112,6 +113,8 @@ class Team:
         if self.threads == 1:
             kernel(0, 1, *arguments)
             return
+        if self._process != os.getpid():  # a forked child, in which the threads are not
+            self._inboxes, self._process = [], os.getpid()
         self.sync[:] = 0
         job = _Job(kernel, arguments, self.threads)
         try:

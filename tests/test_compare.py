@@ -96,7 +96,7 @@ def both():
 
 
 def test_both_learn_the_same(both):
-    training.check(Run(both, 1, True, "", 0), SMALL, ["fastnn", "NumPy"])
+    training.check(Run(both, 1, True, "", 0, ("small",)), SMALL, ["fastnn", "NumPy"])
 
 
 @pytest.mark.parametrize("field, value", [("learning_rate", 0.09), ("batch", 9)])
@@ -108,7 +108,7 @@ def test_a_peer_that_learns_something_else_is_caught(both, monkeypatch, field, v
 
     monkeypatch.setattr(both, "ask", misled)
     with pytest.raises(crew.PeerError, match="NumPy does not learn what fastnn does on small"):
-        training.check(Run(both, 1, True, "", 0), SMALL, ["fastnn", "NumPy"])
+        training.check(Run(both, 1, True, "", 0, ("small",)), SMALL, ["fastnn", "NumPy"])
 
 
 def test_both_predict_the_same(both):
@@ -176,7 +176,7 @@ def test_a_whole_run_without_the_other_peers(without_other_peers, tmp_path):
         rates = figure["samples_per_second"]
         assert set(rates) == {"fastnn", "NumPy"}
         assert figure["ratio"]["best"] == pytest.approx(rates["fastnn"]["max"] / rates["NumPy"]["max"])
-        assert 0 < figure["fraction_of_peak"]["best"] < 1
+        assert 0 < figure["fraction_of_peak"]["best"]  # above 1 where the peak was measured beside a busy neighbour
     assert set(report["sections"]["latency"]["seconds"]) == {"fastnn", "NumPy"}
 
 
@@ -185,6 +185,7 @@ def test_a_whole_run_without_the_other_peers(without_other_peers, tmp_path):
     [
         (["--rounds", "0"], "--rounds is 0"),
         (["--threads", "-1"], "--threads is -1"),
+        (["--only", "mnist", "--workloads", "D", "E"], "--workloads names none of A, B20, B256, C"),
         (["--json", "/no such folder/x.json"], "there is no folder for /no such folder/x.json"),
     ],
 )

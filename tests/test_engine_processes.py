@@ -67,7 +67,7 @@ def fit(seed=0, callbacks=()):
 def in_child(function):
     child = os.fork()
     if child == 0:
-        signal.alarm(20)  # a child that hangs is killed
+        signal.alarm(10)  # a child that hangs is killed
         os._exit(0 if function() else 1)
     return child
 
@@ -135,7 +135,7 @@ def fork(net, history):
         children.append(in_child(lambda: fit() == expected))
         child = os.fork()
         if child == 0:
-            signal.alarm(20)
+            signal.alarm(10)
         else:
             children.append(child)
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from cases import CASES, MATMUL_CASES, assert_within, results
+from case import assert_within, results
+from cases import CASES, MATMUL_CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ import math
 import bounds
 import numpy as np
 import pytest
-from cases import EDGES
+from case import EDGES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

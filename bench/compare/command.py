@@ -13,6 +13,7 @@ from fastnn.cli.info import print_facts
 from . import chart, machine, peers, sweep
 from .crew import Crew, PeerError
 from .sections import Run, denormals, inference, matmul, programs, scaling, training
+from .workloads import NAMES
 
 SECTIONS = {
     "dense": training.dense,
@@ -26,6 +27,7 @@ SECTIONS = {
     "denormals": denormals,
 }
 DEFAULT = ("dense", "mnist")
+OTHERS = tuple(name for name in peers.PEERS if name != peers.OURS)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +42,22 @@ def parser() -> argparse.ArgumentParser:
         default=DEFAULT,
         metavar="SECTION",
         help=f"what to measure: {', '.join(SECTIONS)} or all; without it: {' and '.join(DEFAULT)}",
+    )
+    made.add_argument(
+        "--workloads",
+        nargs="+",
+        choices=NAMES,
+        default=NAMES,
+        metavar="NAME",
+        help=f"what to train, among {', '.join(NAMES)}; without it, all",
+    )
+    made.add_argument(
+        "--peers",
+        nargs="+",
+        choices=OTHERS,
+        default=OTHERS,
+        metavar="PEER",
+        help=f"whom to compare with, among {', '.join(OTHERS)}; without it, all",
     )
     made.add_argument(
         "--sweep", action="store_true", help="instead: time a step against width, batch, depth and rows"
@@ -58,12 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print and write; return the exit code."""
     options = parser().parse_args(arguments)
     try:
-        for name in ("rounds", "threads"):
-            if getattr(options, name) is not None and getattr(options, name) < 1:
-                raise ValueError(
-                    f"--{name} is {getattr(options, name)}; a whole number of 1 or more is needed"
-                )
-        check_files(options)
+        check(options)
         compare(options)
     except (ValueError, OSError, PeerError) as error:
         print(f"compare: {error}", file=sys.stderr)
@@ -73,15 +86,28 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def check_files(options: argparse.Namespace) -> None:
-    """Raise ValueError for files that could not be written after all the measuring."""
+def chosen(options: argparse.Namespace) -> list[str]:
+    """Return the names of the sections to measure, each once."""
+    return list(SECTIONS if "all" in options.only else dict.fromkeys(options.only))
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raise ValueError for what could not be done, or written, after some of the measuring."""
+    for name in ("rounds", "threads"):
+        number = getattr(options, name)
+        if number is not None and number < 1:
+            raise ValueError(f"--{name} is {number}; a whole number of 1 or more is needed")
+    for name in chosen(options):
+        trained = getattr(SECTIONS[name], "names", NAMES)
+        if not set(trained) & set(options.workloads):
+            raise ValueError(f"--workloads names none of {', '.join(trained)}, which {name} trains")
     for path in filter(None, (options.json, options.png)):
         if not Path(path).absolute().parent.is_dir():
             raise ValueError(f"there is no folder for {path}")
     if options.png:
         if importlib.util.find_spec("matplotlib") is None:
             raise ValueError("--png needs matplotlib, which is not installed")
-        if not options.sweep and not {"dense", "mnist", "all"} & set(options.only):
+        if not options.sweep and not {"dense", "mnist"} & set(chosen(options)):
             raise ValueError("--png draws the sections dense and mnist, and --only names neither")
 
 
@@ -89,7 +115,7 @@ def compare(options: argparse.Namespace) -> None:
     """Measure what the options ask for."""
     threads = fastnn.get_num_threads(options.threads)
     report = {"machine": machine.facts(threads), "rounds": options.rounds or (1 if options.quick else 5)}
-    with tempfile.TemporaryDirectory() as folder, Crew(peers.PEERS, threads) as crew:
+    with tempfile.TemporaryDirectory() as folder, Crew([peers.OURS, *options.peers], threads) as crew:
         data, rows = machine.unpack_mnist(folder, options.quick)
         report["mnist"] = f"{data}, {rows:,} rows"
         facts = {**report["machine"], **report["machine"]["versions"], "MNIST": report["mnist"]}
@@ -97,12 +123,12 @@ def compare(options: argparse.Namespace) -> None:
         if report["machine"]["noisy"]:
             print("\nOther programs are at work: these figures are noisy.")
         print_missing(crew.missing)
-        run = Run(crew, report["rounds"], options.quick, folder, rows)
+        run = Run(crew, report["rounds"], options.quick, folder, rows, tuple(options.workloads))
         if options.sweep:
             report["sweep"] = sweep.measure(run)
             sweep.report(report["sweep"])
         else:
-            report["sections"] = measure_sections(run, options.only)
+            report["sections"] = measure_sections(run, chosen(options))
     if options.json:
         Path(options.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if options.png:
@@ -112,10 +138,10 @@ def compare(options: argparse.Namespace) -> None:
             chart.draw(options.png, report["sections"], report["machine"])
 
 
-def measure_sections(run: Run, chosen) -> dict[str, dict]:
+def measure_sections(run: Run, names: list[str]) -> dict[str, dict]:
     """Return the figures of each section, printed as they come."""
     figures = {}
-    for name in SECTIONS if "all" in chosen else dict.fromkeys(chosen):
+    for name in names:
         figures[name] = SECTIONS[name].measure(run)
         SECTIONS[name].report(figures[name])
     return figures

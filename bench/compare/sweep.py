@@ -12,6 +12,9 @@ from .workloads import DENSE, Workload
 # A point is measured again and again for so long, by each library, but never less than once.
 SECONDS = 0.5
 
+# An epoch of a point is so much work, within bounds: what comes before and after the steps is not to be measured.
+EPOCH_FLOPS = 2e10
+
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 DEPTHS = (1, 2, 3, 4, 6, 8)
@@ -22,8 +25,9 @@ def axes() -> dict[str, tuple[str, dict[int, Workload]]]:
     """Return what is varied: its description, and the workload for each value."""
 
     def work(sizes, batch, rows=None):
-        # Enough steps that what comes before and after them is not what is measured.
-        return Workload("sweep", (784, *sizes, 10), batch, rows or max(16 * batch, 1024), epochs=1)
+        made = Workload("sweep", (784, *sizes, 10), batch, batch, epochs=1, learning_rate=0.001)
+        steps = max(4, min(256, int(EPOCH_FLOPS / (made.flops * batch))))
+        return replace(made, rows=rows or steps * batch)
 
     return {
         "width": ("units in each of two hidden layers, batch 128", {n: work((n, n), 128) for n in WIDTHS}),
@@ -53,7 +57,7 @@ def measure(run: Run) -> dict:
 
 def fastest_two(run: Run) -> list[str]:
     """Return the two peers that are fastest on a small batch and on a large layer."""
-    names = [name for name in run.crew.among(peers.TRAINING) if name != OURS]
+    names = [name for name in run.peers(peers.TRAINING) if name != OURS]
     works = [replace(work, epochs=1, rows=40 * work.batch) for work in DENSE if work.name in ("B20", "C")]
     speeds = {
         name: geometric_mean(

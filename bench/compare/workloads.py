@@ -88,11 +88,14 @@ DENSE = (
     Workload("E", (784, 2500, 2000, 1500, 1000, 500, 10), 100, 2500, 1, learning_rate=0.002),
 )
 
+NAMES = tuple(work.name for work in DENSE)
+NAMES_ON_MNIST = ("A", "B20", "B256", "C")
+
 
 def on_mnist(folder: str, rows: int) -> tuple[Workload, ...]:
-    """Return A, B20, B256 and C on the first `rows` images of the MNIST in `folder`, five epochs each."""
+    """Return the networks for MNIST on the first `rows` images of the MNIST in `folder`, five epochs each."""
     return tuple(
         replace(work, rows=rows, epochs=5, learning_rate=0.05, folder=folder)
         for work in DENSE
-        if work.name in ("A", "B20", "B256", "C")
+        if work.name in NAMES_ON_MNIST
     )

@@ -7,9 +7,10 @@ import numpy as np
 
 from .. import kernels, optimizers
 from ..csr import CSR
+from ..kernels.arrays import aligned_zeros, plain
 from ..kernels.compress import compress_csr, compress_dense, no_rows
 from ..kernels.infer import infer_few, infer_rows
-from ..kernels.layout import IDENTITY, RELU, aligned_zeros, make_layout, pack_parameters, unpack_parameters
+from ..kernels.layout import IDENTITY, RELU, make_layout, pack_parameters, unpack_parameters
 from ..kernels.threads import Team
 from ..kernels.threads import available_threads as available_threads
 from ..kernels.threads import get_num_threads as get_num_threads
@@ -83,26 +84,6 @@ def _layout(net, rows, gathers=False, block=0):
     return make_layout(net.sizes, activations, net.dtype, rows, gathers, block)
 
 
-def _kernel_view(array):
-    """`array` aligned and writeable, on the same memory if it is aligned: a read-only one would be another type, compiled anew.
-
-    The kernels never write to it.
-    """
-    flags = array.flags
-    if not (flags.c_contiguous and flags.aligned):
-        array = np.require(array, requirements=["C", "A"])
-    if array.flags.writeable:
-        return array
-    interface = dict(array.__array_interface__)
-    interface["data"] = (interface["data"][0], False)
-
-    class Holder:
-        __array_interface__ = interface
-        owner = array
-
-    return np.asarray(Holder())
-
-
 def _compress(X, sparse, fan_out, team):
     """The rows of X compressed for the first layer's products, or no rows where it is trained dense."""
     if isinstance(X, CSR):
@@ -115,7 +96,7 @@ def _compress(X, sparse, fan_out, team):
     density = np.count_nonzero(sample) / sample.size
     if sparse is None and density > _SPARSE_DENSITY:
         return None
-    return compress_dense(_kernel_view(X), fan_out, team)
+    return compress_dense(plain(X), fan_out, team)
 
 
 def _optimizer_code(optimizer):
@@ -147,7 +128,7 @@ class JitBackend:
 
     def __init__(self, net, optimizer, X, y, batch_size, threads, sparse=None):
         self._net, self._optimizer = net, optimizer
-        self._y = _kernel_view(y)
+        self._y = plain(y)
         self._batch = min(batch_size, X.shape[0])
         self._code = GRADIENT if optimizer is None else _optimizer_code(optimizer)
         work = 6 * self._batch * sum(a * b for a, b in pairwise(net.sizes))
@@ -162,7 +143,7 @@ class JitBackend:
         self._layout = layout = _layout(net, self._batch, gathers, block)
         if gathers:
             rows = no_rows(dtype)
-            self._X = _kernel_view(X.toarray() if isinstance(X, CSR) else X)
+            self._X = plain(X.toarray() if isinstance(X, CSR) else X)
         else:
             self._X = np.empty((0, X.shape[1]), dtype)
         self._rows = rows
@@ -268,7 +249,7 @@ def _infer_few(net, X):
     units = np.empty((2, -(-max(net.sizes) // lane) * lane), net.dtype)
     probabilities = np.empty((len(X), net.sizes[-1]), net.dtype)
     rectified = net.activation == "relu"
-    infer_few(np.array(net.sizes), rectified, net.arena, _kernel_view(X), units, probabilities)
+    infer_few(np.array(net.sizes), rectified, net.arena, plain(X), units, probabilities)
     return probabilities
 
 
@@ -296,11 +277,11 @@ def _infer(net, X, y, threads):
             parameters,
             outputs,
             block,
-            _kernel_view(X),
+            plain(X),
             compressed.values,
             compressed.indices,
             compressed.pointers,
-            _kernel_view(y),
+            plain(y),
             probabilities,
             losses,
             correct,

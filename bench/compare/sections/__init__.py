@@ -8,7 +8,8 @@ report(figures)
 
 from dataclasses import dataclass
 
-from ..crew import Crew
+from ..crew import Crew, PeerError
+from ..peers import OURS
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,19 @@ class Run:
     quick: bool
     mnist: str  # a folder with X.npy and y.npy
     mnist_rows: int
+    workloads: tuple[str, ...]  # the names of those to train
 
     @property
     def threads(self) -> int:
         """Threads that every peer may use."""
         return self.crew.threads
+
+    def peers(self, among) -> list[str]:
+        """Return fastnn and those of the names that can be used here; PeerError where there is nobody else."""
+        names = self.crew.among(among)
+        if names == [OURS]:
+            raise PeerError(f"none of {', '.join(among[1:])} can be used here")
+        return names
 
     def seconds(self, normally: float) -> float:
         """Return how long to repeat a short operation for one figure."""

@@ -22,7 +22,7 @@ class Inference:
 
     def measure(self, run: Run) -> dict:
         """Return the seconds of each peer and the ratio to the fastest."""
-        names = run.crew.among(peers.INFERENCE)
+        names = run.peers(peers.INFERENCE)
         proba = {
             name: run.crew.ask(name, "probabilities", threads=self._threads, work=self._work)
             for name in names
