@@ -21,7 +21,7 @@ import numpy
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 
-from .host import host
+from .processor import host
 
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 

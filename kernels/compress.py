@@ -8,7 +8,7 @@ from numba import types
 from numba.core.extending import intrinsic
 
 from ._jit import inlined, jit
-from .host import host
+from .processor import host
 from .sparse import PANELS, UNROLL
 from .sync import share
 from .tile import VECTORS, address, lanes

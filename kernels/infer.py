@@ -5,9 +5,9 @@ import numpy as np
 from ._jit import helper, jit
 from .denormals import flush_denormals, restore_denormals
 from .exp_log import fma
-from .host import host
 from .layers import PLAN_WORDS, forward, forward_tiles
 from .layout import FAN_OUT, OUTPUT, PADDED_OUT, STRIDE
+from .processor import host
 from .softmax import softmax_cross_entropy_row, softmax_row
 from .sparse import sparse_forward
 from .sync import share

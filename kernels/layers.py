@@ -5,8 +5,8 @@ A product's tiles are numbered panel by panel, and within a panel strip by strip
 """
 
 from ._jit import helper, inlined
-from .host import host
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
+from .processor import host
 from .tile import MASK, ROWS, STORE, VECTORS, address, multiply_tile
 from .transpose import transpose_block
 

@@ -5,7 +5,7 @@ import numpy as np
 from ._jit import require_jit
 from .arrays import aligned_empty, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
-from .matmul import DEPTH, STRIPS, is_direct_b, multiply
+from .product import DEPTH, STRIPS, is_direct_b, multiply
 from .sync import SYNC_WORDS
 from .threads import Team, get_num_threads
 from .tile import ROWS, VECTORS, lanes
@@ -18,7 +18,10 @@ _SERIAL_WORK = 20_000_000
 
 def _checked(array, name, dimensions=None):
     """`array` as an ndarray of float32 or float64, of so many dimensions."""
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except ValueError as error:  # rows of unequal length
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} has dtype {array.dtype}; it must be float32 or float64")
     if dimensions is not None and array.ndim != dimensions:
@@ -148,7 +151,7 @@ def softmax_cross_entropy(logits, labels):
     labels : (n,) whole numbers from 0 to classes - 1.
 
     Returns losses (n,) in nats and the gradient (n, classes), of the logits' dtype. The loss is log(sum_j exp(z_j - m)) + m
-    - z_label with the row's maximum m: finite for any finite logits, without an epsilon.
+    - z_label with the row's maximum m: finite for logits up to half the largest number, without an epsilon.
     Raises TypeError and ValueError for other dtypes, shapes and labels.
 
     """
@@ -160,7 +163,7 @@ def softmax_cross_entropy(logits, labels):
     labels = np.asarray(labels)
     if labels.shape != (rows,):
         raise ValueError(f"labels has shape {labels.shape}; it must be ({rows},), one label a row of logits")
-    if rows and labels.dtype.kind not in "iu":
+    if labels.dtype.kind not in "iu" and (rows or labels.dtype.kind not in "f"):
         raise TypeError(f"labels has dtype {labels.dtype}; it must be whole numbers")
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:

@@ -15,9 +15,9 @@ from numba import types
 from numba.core.extending import intrinsic
 
 from ._jit import helper, inlined
-from .host import host
 from .layers import bias_gradient
 from .layout import BIAS, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
+from .processor import host
 from .sync import share
 from .tile import VECTORS, address, fetch_line
 from .update import RATE, SGD, update

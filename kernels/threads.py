@@ -66,9 +66,9 @@ def get_num_threads(threads=None):
     named = os.environ.get(COUNT_VARIABLE, "").strip()
     if not named:
         return available
-    if not named.isdecimal() or int(named) < 1:
+    if not (named.isascii() and named.isdecimal()) or not named.strip("0"):
         raise ValueError(f"{COUNT_VARIABLE} is {named!r}; it must be a whole number of at least 1")
-    return min(int(named), available)
+    return available if len(named) > 9 else min(int(named), available)
 
 
 class _Job:

@@ -25,7 +25,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from .host import host
+from .processor import host
 from .vectors import (
     INT64,
     fused_multiply_add,

@@ -2,7 +2,7 @@
 
 from llvmlite import ir
 
-from .host import host
+from .processor import host
 
 INT64, INT32 = ir.IntType(64), ir.IntType(32)
 

@@ -13,7 +13,7 @@ from cases_networks import NETWORK_CASES
 from cases_updates import UPDATE_CASES
 
 from fastnn import kernels, reference
-from fastnn.kernels.matmul import DEPTH
+from fastnn.kernels.product import DEPTH
 
 DEPTHS = (*EDGES, DEPTH - 1, DEPTH, DEPTH + 1)
 

@@ -263,7 +263,7 @@ class TestKey:
 
     def test_vector_width(self):
         code = "from fastnn import kernels; print(kernels.kernel_folder().name)"
-        widths = importlib.import_module("fastnn.kernels.host").supported_widths()
+        widths = importlib.import_module("fastnn.kernels.processor").supported_widths()
         assert len({programs.run(code, FASTNN_VECTOR_WIDTH=width) for width in widths}) == len(widths)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import programs
 import pytest
 
-host = importlib.import_module("fastnn.kernels.host")  # `fastnn.kernels.host` is the function
+host = importlib.import_module("fastnn.kernels.processor")
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -160,6 +160,26 @@ assert results == [fit(seed) for seed in range(5)]
 """,
             timeout=90,
         )
+
+
+def test_without_compiler():
+    """Vector instructions have no Python form: with Numba told not to compile, only the reference trains."""
+    code = """
+        import numpy as np
+        import fastnn
+
+        X, y = np.eye(3), np.arange(3)
+        net = fastnn.MLP([3, 3])
+        net.fit(X, y, backend="reference")
+        for call in (lambda: net.fit(X, y), lambda: net.predict(X), lambda: fastnn.kernels.relu(X)):
+            try:
+                call()
+            except RuntimeError as error:
+                assert "NUMBA_DISABLE_JIT is 1" in str(error), error
+            else:
+                raise AssertionError("no error")
+    """
+    programs.run(code, NUMBA_DISABLE_JIT=1)
 
 
 class TestWidths:

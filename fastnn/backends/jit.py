@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import kernels, optimizers
 from ..csr import CSR
+from ..kernels._jit import require_jit
 from ..kernels.arrays import aligned_zeros, plain
 from ..kernels.compress import compress_csr, compress_dense, no_rows
 from ..kernels.infer import infer_few, infer_rows
@@ -127,6 +128,7 @@ class JitBackend:
     """One training run on the compiled kernels; see backends.Backend for the protocol."""
 
     def __init__(self, net, optimizer, X, y, batch_size, threads, sparse=None):
+        require_jit()
         self._net, self._optimizer = net, optimizer
         self._y = plain(y)
         self._batch = min(batch_size, X.shape[0])
@@ -233,6 +235,7 @@ class JitBackend:
     @staticmethod
     def predict_proba(net, X, threads):
         """Return the probabilities (n, classes)."""
+        require_jit()
         if len(X) <= _FEW_ROWS and not isinstance(X, CSR):
             return _infer_few(net, X)
         return _infer(net, X, np.empty(0, dtype=np.int64), threads)[0]
@@ -240,6 +243,7 @@ class JitBackend:
     @staticmethod
     def evaluate(net, X, y, threads):
         """Return the mean loss and how many rows are classified right."""
+        require_jit()
         _, losses, correct = _infer(net, X, y, threads)
         return float(losses.mean()), int(correct.sum())
 

@@ -58,7 +58,7 @@ class _Step:
         self.dA = [np.empty((batch, width), np.float32) for width in widths[:-1]]
         self.active = [np.empty((batch, width), bool) for width in widths[:-1]]
         self.dW = [np.empty_like(W) for W, _ in layers]
-        self.each = np.arange(batch)
+        self.ones, self.each = np.ones(batch, np.float32), np.arange(batch)
 
     def __call__(self, X, y, rows):
         A, last = self.A, len(self.layers) - 1
@@ -80,7 +80,7 @@ class _Step:
                 np.multiply(self.dA[i], self.active[i], out=self.dA[i])
             np.matmul(A[i].T, dZ, out=self.dW[i])
             W -= self.dW[i]
-            b -= dZ.sum(axis=0)
+            b -= self.ones @ dZ
             dZ = self.dA[i]
 
 

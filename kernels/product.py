@@ -5,8 +5,8 @@ that a panel of B and a strip of A stay in the first two cache levels. Each thre
 """
 
 from ._jit import helper, inlined, jit
-from .host import host
 from .layers import panels, strips
+from .processor import host
 from .sync import barrier, share
 from .tile import STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block
