@@ -8,7 +8,7 @@ import pytest
 
 from fastnn import kernels
 
-sys.path.append(str(Path(__file__).parent))  # numpy_trainer and workloads, which compare_numpy.py imports too
+sys.path.append(str(Path(__file__).parent))  # numpy_trainer and workloads
 
 
 @cache
