@@ -26,25 +26,26 @@ def panels(columns, itemsize):
     return (columns + panel - 1) // panel
 
 
-# What a plan for fetching rows ahead holds: five numbers that a tile reads, and two for all tiles of a phase.
-_NUMBERS, _BASE, _ROW_BYTES, _LINE_STEP, _TURNS, _FIRST_NUMBER, _ROWS_AHEAD = range(7)
+# What a plan for fetching memory ahead holds: five numbers that a tile reads, and three for all tiles of a phase.
+_NUMBERS, _BASE, _STRIDE, _LINE_STEP, _TURNS, _FIRST_NUMBER, _ROWS, _ROW_BYTES = range(8)
 PLAN_WORDS = 8
 
 
 @helper
-def plan_rows(plan, first, last, numbers, X):
-    """Plan to fetch the rows numbers[first:last] of X (n, d), spread over the tiles of a phase."""
-    plan[_BASE] = address(X, 0)
-    plan[_ROW_BYTES] = X.shape[1] * X.itemsize
+def plan_rows(plan, first, last, numbers, base, stride, row_bytes):
+    """Plan to fetch row_bytes at base + stride * r for each r in numbers[first:last], spread over the tiles of a phase."""
+    plan[_BASE] = base
+    plan[_STRIDE] = stride
     plan[_FIRST_NUMBER] = address(numbers, first)
-    plan[_ROWS_AHEAD] = last - first
+    plan[_ROWS] = last - first
+    plan[_ROW_BYTES] = row_bytes
 
 
 @helper
 def plan_tile(plan, tile, tiles, depth):
     """Set the plan for one of so many tiles, with `depth` turns; return its address, or 0 where there is nothing to fetch."""
-    first = tile * plan[_ROWS_AHEAD] // tiles
-    rows = (tile + 1) * plan[_ROWS_AHEAD] // tiles - first
+    first = tile * plan[_ROWS] // tiles
+    rows = (tile + 1) * plan[_ROWS] // tiles - first
     if rows == 0:
         return 0
     turns = (depth + rows - 1) // rows
@@ -126,7 +127,7 @@ def backward_tiles(rows, below, itemsize):
 
 
 @inlined
-def backward(first, last, rows, layer, below, parameters, outputs, gradients, scratch):
+def backward(first, last, rows, layer, below, parameters, outputs, gradients, scratch, plan, numbers):
     """dX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`."""
     itemsize = outputs.itemsize
     vector = _VECTOR_BYTES // itemsize
@@ -142,6 +143,19 @@ def backward(first, last, rows, layer, below, parameters, outputs, gradients, sc
         if packed != column:
             _transpose_panel(layer, parameters, column, width, scratch)
             packed = column
+            # The rows of W that the next panel transposes, one piece in each of W's panels, come from afar: fetched while this
+            # panel is used they cost a third less. (A last panel that is narrower is left to be waited for.)
+            following = column + panel
+            more = following < below[PADDED_OUT] and tile + count - strip < last
+            plan_rows(
+                plan,
+                0,
+                layer[FAN_OUT] // panel if more else 0,
+                numbers,
+                address(parameters, layer[WEIGHTS] + following * panel),
+                layer[FAN_IN] * panel * itemsize,
+                panel * panel * itemsize,
+            )
         start = strip * rows // count
         stop = (strip + 1) * rows // count
         place = below[OUTPUT] + start * stride + column
@@ -159,7 +173,7 @@ def backward(first, last, rows, layer, below, parameters, outputs, gradients, sc
             address(outputs, place) if mode == MASK else 0,
             outputs.dtype.type(-float("inf")),
             mode,
-            0,
+            plan_tile(plan, strip, count, layer[FAN_OUT]),
         )
 
 

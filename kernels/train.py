@@ -118,7 +118,7 @@ def _update_layer(
 @inlined
 def _step(
     thread, threads, sync, table, optimizer, settings, parameters, first, second, outputs, gradients, scratch,
-    x_start, x_stride, X, values, indices, pointers, bounds, y, batch, following, plans, row_losses, row_correct,
+    x_start, x_stride, X, values, indices, pointers, bounds, y, batch, following, plans, numbers, row_losses, row_correct,
 ):  # fmt: skip
     """One training step; False if the team was told to give up."""
     itemsize = outputs.itemsize
@@ -135,10 +135,11 @@ def _step(
     ahead, last_ahead = share(following.size, thread, threads)
     half = (ahead + last_ahead) // 2
     plan, nothing = plans[0], plans[1]
+    row_bytes = X.shape[1] * X.itemsize
     if compressed:
         fetch_entries(ahead, last_ahead, following, values, indices, pointers)
     else:
-        plan_rows(plan, ahead, half, following, X)
+        plan_rows(plan, ahead, half, following, address(X, 0), row_bytes, row_bytes)
     for index in range(layers):
         layer = table[index]
         begin, end = share(forward_tiles(rows, layer, itemsize), thread, threads)
@@ -169,7 +170,7 @@ def _step(
         if index > 0:
             below = table[index - 1]
             begin, end = share(backward_tiles(rows, below, itemsize), thread, threads)
-            backward(begin, end, rows, layer, below, parameters, outputs, gradients, scratch)
+            backward(begin, end, rows, layer, below, parameters, outputs, gradients, scratch, plan, numbers)
             if not barrier(sync, threads):
                 return False
             _update_layer(
@@ -182,7 +183,7 @@ def _step(
                 gradients, scratch,
             )  # fmt: skip
         else:
-            plan_rows(plan, half, last_ahead, following, X)
+            plan_rows(plan, half, last_ahead, following, address(X, 0), row_bytes, row_bytes)
             _update_layer(
                 thread, threads, rows, layer, optimizer, settings, parameters, first, second,
                 outputs, x_start, x_stride, gradients, scratch, plan,
@@ -214,6 +215,7 @@ def train_steps(
     address_of_sync = address(sync, 0)
     scratch = scratches[thread]
     plans = np.zeros((2, PLAN_WORDS), dtype=np.int64)
+    numbers = np.arange(table[:, PADDED_OUT].max())
     for step in range(settings.shape[0]):
         batch = order[step * batch_size : (step + 1) * batch_size]
         following = order[(step + 1) * batch_size : (step + 2) * batch_size]
@@ -221,7 +223,7 @@ def train_steps(
         x_place = x_start + step % 2 * batch_size * x_stride
         if not _step(
             thread, threads, address_of_sync, table, optimizer, settings[step], parameters, first, second, outputs, gradients,
-            scratch, x_place, x_stride, X, values, indices, pointers, bounds, y, batch, following, plans, row_losses, row_correct,
+            scratch, x_place, x_stride, X, values, indices, pointers, bounds, y, batch, following, plans, numbers, row_losses, row_correct,
         ):  # fmt: skip
             break
         if thread == 0:
