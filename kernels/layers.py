@@ -44,6 +44,8 @@ def plan_rows(plan, first, last, numbers, base, stride, row_bytes):
 @helper
 def plan_tile(plan, tile, tiles, depth):
     """Set the plan for one of so many tiles, with `depth` turns; return its address, or 0 where there is nothing to fetch."""
+    if plan[_ROWS] == 0:
+        return 0
     first = tile * plan[_ROWS] // tiles
     rows = (tile + 1) * plan[_ROWS] // tiles - first
     if rows == 0:
@@ -54,6 +56,13 @@ def plan_tile(plan, tile, tiles, depth):
     # A line is 64 bytes; where there are more turns than lines, some are asked for twice, which costs nothing.
     plan[_LINE_STEP] = min(64, (plan[_ROW_BYTES] + turns - 1) // turns)
     return address(plan, 0)
+
+
+@helper
+def run_of_strips(tile, last, count):
+    """The strips [begin, end) of the panel that `tile` is in, from it on and before tile `last`; a panel has `count` strips."""
+    begin = tile % count
+    return begin, min(count, begin + last - tile)
 
 
 @helper
@@ -71,28 +80,32 @@ def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y, plan)
     fan_in, stride = layer[FAN_IN], layer[STRIDE]
     count = strips(rows)
     low = y.dtype.type(0) if layer[-1] == RELU else y.dtype.type(-float("inf"))
-    for tile in range(first, last):
+    tile = first
+    while tile < last:
         column = tile // count * panel
-        strip = tile % count
         width = min(panel, layer[PADDED_OUT] - column)
-        start = strip * rows // count
-        stop = (strip + 1) * rows // count
-        multiply_tile(
-            stop - start,
-            width // vector,
-            fan_in,
-            address(x, x_start + start * x_stride),
-            x_stride,
-            1,
-            address(parameters, layer[WEIGHTS] + column * fan_in),
-            width,
-            address(y, layer[OUTPUT] + start * stride + column),
-            stride,
-            address(parameters, layer[BIAS] + column),
-            low,
-            STORE,
-            plan_tile(plan, tile - first, last - first, fan_in),
-        )
+        first_strip, end_strip = run_of_strips(tile, last, count)
+        start = first_strip * rows // count
+        for strip in range(first_strip, end_strip):
+            stop = (strip + 1) * rows // count
+            multiply_tile(
+                stop - start,
+                width // vector,
+                fan_in,
+                address(x, x_start + start * x_stride),
+                x_stride,
+                1,
+                address(parameters, layer[WEIGHTS] + column * fan_in),
+                width,
+                address(y, layer[OUTPUT] + start * stride + column),
+                stride,
+                address(parameters, layer[BIAS] + column),
+                low,
+                STORE,
+                plan_tile(plan, tile - first, last - first, fan_in),
+            )
+            start = stop
+            tile += 1
 
 
 @inlined
@@ -135,101 +148,53 @@ def backward(first, last, rows, layer, below, parameters, outputs, gradients, sc
     stride = below[STRIDE]
     count = strips(rows)
     mode = MASK if below[-1] == RELU else STORE
-    packed = -1
-    for tile in range(first, last):
+    tile = first
+    while tile < last:
         column = tile // count * panel
-        strip = tile % count
         width = min(panel, below[PADDED_OUT] - column)
-        if packed != column:
-            _transpose_panel(layer, parameters, column, width, scratch)
-            packed = column
-            # The rows of W that the next panel transposes, one piece in each of W's panels, come from afar: fetched while this
-            # panel is used they cost a third less. (A last panel that is narrower is left to be waited for.)
-            following = column + panel
-            more = following < below[PADDED_OUT] and tile + count - strip < last
-            plan_rows(
-                plan,
-                0,
-                layer[FAN_OUT] // panel if more else 0,
-                numbers,
-                address(parameters, layer[WEIGHTS] + following * panel),
-                layer[FAN_IN] * panel * itemsize,
-                panel * panel * itemsize,
-            )
-        start = strip * rows // count
-        stop = (strip + 1) * rows // count
-        place = below[OUTPUT] + start * stride + column
-        multiply_tile(
-            stop - start,
-            width // vector,
-            layer[FAN_OUT],
-            address(gradients, layer[OUTPUT] + start * layer[STRIDE]),
-            layer[STRIDE],
-            1,
-            address(scratch, 0),
-            width,
-            address(gradients, place),
-            stride,
-            address(outputs, place) if mode == MASK else 0,
-            outputs.dtype.type(-float("inf")),
-            mode,
-            plan_tile(plan, strip, count, layer[FAN_OUT]),
+        _transpose_panel(layer, parameters, column, width, scratch)
+        first_strip, end_strip = run_of_strips(tile, last, count)
+        # The rows of W that the next panel transposes, one piece in each of W's panels, come from afar: fetched while this panel
+        # is used they cost a third less. (A last panel that is narrower is left to be waited for.)
+        following = column + panel
+        more = following < below[PADDED_OUT] and tile + end_strip - first_strip < last
+        plan_rows(
+            plan,
+            0,
+            layer[FAN_OUT] // panel if more else 0,
+            numbers,
+            address(parameters, layer[WEIGHTS] + following * panel),
+            layer[FAN_IN] * panel * itemsize,
+            panel * panel * itemsize,
         )
+        start = first_strip * rows // count
+        for strip in range(first_strip, end_strip):
+            stop = (strip + 1) * rows // count
+            place = below[OUTPUT] + start * stride + column
+            multiply_tile(
+                stop - start,
+                width // vector,
+                layer[FAN_OUT],
+                address(gradients, layer[OUTPUT] + start * layer[STRIDE]),
+                layer[STRIDE],
+                1,
+                address(scratch, 0),
+                width,
+                address(gradients, place),
+                stride,
+                address(outputs, place) if mode == MASK else 0,
+                outputs.dtype.type(-float("inf")),
+                mode,
+                plan_tile(plan, strip, count, layer[FAN_OUT]),
+            )
+            start = stop
+            tile += 1
 
 
 @helper
 def weight_tiles(layer, itemsize):
     """Tiles of dW."""
     return panels(layer[PADDED_OUT], itemsize) * strips(layer[FAN_IN])
-
-
-@helper
-def weight_tile(tile, layer, itemsize):
-    """Where tile number `tile` of W lies: (first column, width, first row, rows)."""
-    panel = VECTORS * (_VECTOR_BYTES // itemsize)
-    count = strips(layer[FAN_IN])
-    column = tile // count * panel
-    strip = tile % count
-    start = strip * layer[FAN_IN] // count
-    return column, min(panel, layer[PADDED_OUT] - column), start, (strip + 1) * layer[FAN_IN] // count - start
-
-
-@inlined
-def weight_gradient(
-    rows,
-    layer,
-    column,
-    width,
-    start,
-    tile_rows,
-    x,
-    x_start,
-    x_stride,
-    gradients,
-    out,
-    place,
-    stride,
-    s,
-    mode,
-    ahead,
-):
-    """One tile of X^T dZ: rows [start, start + tile_rows), columns [column, column + width), to out[place:] by `mode`."""
-    multiply_tile(
-        tile_rows,
-        width // (_VECTOR_BYTES // out.itemsize),
-        rows,
-        address(x, x_start + start),
-        1,
-        x_stride,
-        address(gradients, layer[OUTPUT] + column),
-        layer[STRIDE],
-        address(out, place),
-        stride,
-        0,
-        s,
-        mode,
-        ahead,
-    )
 
 
 @helper

@@ -18,17 +18,19 @@ from .layers import (
     panels,
     plan_rows,
     plan_tile,
+    run_of_strips,
     strips,
-    weight_gradient,
-    weight_tile,
     weight_tiles,
 )
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, STRIDE, WEIGHTS
+from .processor import host
 from .softmax import softmax_cross_entropy_row
 from .sparse import fetch_entries, sparse_forward, sparse_update
 from .sync import barrier, share
-from .tile import STORE, UPDATE, address
+from .tile import STORE, UPDATE, VECTORS, address, multiply_tile
 from .update import RATE, SGD, update
+
+_VECTOR_BYTES = host().vector_bits // 8
 
 
 @helper
@@ -86,33 +88,51 @@ def _update_layer(
     plan,
 ):
     """dW = X^T dZ and db = sum of dZ's rows, each tile applied to its weights while it is in the first-level cache."""
-    itemsize = x.itemsize
-    begin, end = share(weight_tiles(layer, itemsize), thread, threads)
-    for tile in range(begin, end):
-        column, width, start, tile_rows = weight_tile(tile, layer, itemsize)
-        place = layer[WEIGHTS] + column * layer[FAN_IN] + start * width
-        if optimizer == SGD:
-            rate = -settings[RATE]
-            weight_gradient(
-                rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients,
-                parameters, place, width, rate, UPDATE, plan_tile(plan, tile - begin, end - begin, rows),
-            )  # fmt: skip
-        else:
-            everything = x.dtype.type(-float("inf"))
-            weight_gradient(
-                rows, layer, column, width, start, tile_rows, x, x_start, x_stride, gradients,
-                scratch, 0, width, everything, STORE, plan_tile(plan, tile - begin, end - begin, rows),
-            )  # fmt: skip
-            stop = place + tile_rows * width
-            update(
-                optimizer, settings, parameters[place:stop], first[place:stop], second[place:stop], scratch[: tile_rows * width]
-            )  # fmt: skip
-        if start == 0:
+    vector = _VECTOR_BYTES // x.itemsize
+    panel = VECTORS * vector
+    fan_in = layer[FAN_IN]
+    count = strips(fan_in)
+    begin, end = share(weight_tiles(layer, x.itemsize), thread, threads)
+    direct = optimizer == SGD
+    s = -settings[RATE] if direct else x.dtype.type(-float("inf"))
+    tile = begin
+    while tile < end:
+        column = tile // count * panel
+        width = min(panel, layer[PADDED_OUT] - column)
+        first_strip, end_strip = run_of_strips(tile, end, count)
+        if first_strip == 0:
             sums = scratch[:width]
             bias_gradient(rows, layer, column, width, gradients, sums)
-            place = layer[BIAS] + column
-            stop = place + width
+            place, stop = layer[BIAS] + column, layer[BIAS] + column + width
             update(optimizer, settings, parameters[place:stop], first[place:stop], second[place:stop], sums)
+        start = first_strip * fan_in // count
+        for strip in range(first_strip, end_strip):
+            stop = (strip + 1) * fan_in // count
+            place = layer[WEIGHTS] + column * fan_in + start * width
+            size = (stop - start) * width
+            multiply_tile(
+                stop - start,
+                width // vector,
+                rows,
+                address(x, x_start + start),
+                1,
+                x_stride,
+                address(gradients, layer[OUTPUT] + column),
+                layer[STRIDE],
+                address(parameters, place) if direct else address(scratch, 0),
+                width,
+                0,
+                s,
+                UPDATE if direct else STORE,
+                plan_tile(plan, tile - begin, end - begin, rows),
+            )
+            if not direct:
+                last = place + size
+                update(
+                    optimizer, settings, parameters[place:last], first[place:last], second[place:last], scratch[:size]
+                )  # fmt: skip
+            start = stop
+            tile += 1
 
 
 @inlined
@@ -223,7 +243,8 @@ def train_steps(
         x_place = x_start + step % 2 * batch_size * x_stride
         if not _step(
             thread, threads, address_of_sync, table, optimizer, settings[step], parameters, first, second, outputs, gradients,
-            scratch, x_place, x_stride, X, values, indices, pointers, bounds, y, batch, following, plans, numbers, row_losses, row_correct,
+            scratch, x_place, x_stride, X, values, indices, pointers, bounds, y, batch, following, plans, numbers,
+            row_losses, row_correct,
         ):  # fmt: skip
             break
         if thread == 0:
