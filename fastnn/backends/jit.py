@@ -1,6 +1,7 @@
 """The compiled backend: lays a network out for the kernels and calls them. The one module that imports fastnn.kernels."""
 
 import time
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -248,12 +249,18 @@ class JitBackend:
         return float(losses.mean()), int(correct.sum())
 
 
+@cache
+def _sizes_array(sizes):
+    return np.array(sizes)
+
+
 def _infer_few(net, X):
     lane = 64 // net.dtype.itemsize
-    units = np.empty((2, -(-max(net.sizes) // lane) * lane), net.dtype)
+    largest = -(-max(net.sizes) // lane) * lane
+    units, numbers = np.empty((2, largest), net.dtype), np.empty(largest, np.int64)
     probabilities = np.empty((len(X), net.sizes[-1]), net.dtype)
     rectified = net.activation == "relu"
-    infer_few(np.array(net.sizes), rectified, net.arena, plain(X), units, probabilities)
+    infer_few(_sizes_array(net.sizes), rectified, net.arena, plain(X), units, numbers, probabilities)
     return probabilities
 
 

@@ -8,7 +8,7 @@ from ..tables import count, show, times
 from ..workloads import Workload
 from . import Run
 
-NORMAL = Workload("C", (784, 512, 10), 128, rows=6400, epochs=2)
+NORMAL = Workload("C", (784, 512, 10), 128, rows=12_800, epochs=6)
 VARIANTS = {
     "normal": NORMAL,
     "denormal inputs": replace(NORMAL, input_scale=1e-39),
