@@ -47,7 +47,11 @@ class CSR:
 
 def is_scipy_sparse(value: Any) -> bool:
     """Tell whether `value` is a matrix or array of scipy.sparse, without importing it."""
-    return not isinstance(value, np.ndarray) and type(value).__module__.partition(".")[0] == "scipy" and hasattr(value, "tocsr")
+    return (
+        not isinstance(value, np.ndarray)
+        and type(value).__module__.partition(".")[0] == "scipy"
+        and hasattr(value, "tocsr")
+    )
 
 
 def to_csr(matrix: Any) -> Any:

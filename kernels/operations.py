@@ -7,13 +7,13 @@ from .arrays import aligned_empty, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
 from .product import DEPTH, STRIPS, is_direct_b, multiply
 from .sync import SYNC_WORDS
-from .threads import Team, get_num_threads
+from .threads import get_num_threads, run_together
 from .tile import ROWS, VECTORS, lanes
 
 _NO_SYNC = np.zeros(SYNC_WORDS, dtype=np.int64)  # one thread meets nobody and writes nothing here
 
-# Below this many multiply-adds a second thread costs more to wake (about 50 us) than it saves.
-_SERIAL_WORK = 20_000_000
+# Below this many multiply-adds a second thread costs more to wake (20 to 40 us) than it saves.
+_SERIAL_WORK = 10_000_000
 
 
 def _checked(array, name, dimensions=None):
@@ -75,7 +75,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     vector = lanes(a.itemsize)
     threads = 1 if m * n * k < _SERIAL_WORK else get_num_threads()
     panel = min(VECTORS * vector, n) if is_direct_b(m, b_column) else n
-    packed = k * (-(-panel // vector) * vector)
+    packed = min(k, DEPTH) * (-(-panel // vector) * vector)
     block = min(k, DEPTH) * min(m, ROWS * STRIPS)
     workspace = aligned_empty(packed + threads * block, a.dtype)
     packed_b, scratches = workspace[:packed], workspace[packed:].reshape(threads, block)
@@ -96,8 +96,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     if threads == 1:
         multiply(0, 1, _NO_SYNC, *operands)  # a team would cost as much as a small product
     else:
-        with Team(threads) as team:
-            team.run(multiply, team.sync, *operands)
+        run_together(threads, multiply, *operands)
     return out
 
 

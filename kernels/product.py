@@ -92,8 +92,8 @@ def multiply(
 ):
     """out[i, j] = sum_k A[i, k] B[k, j]: A[i, k] is a[i * a_row + k * a_depth], B[k, j] is b[k * b_row + j * b_column].
 
-    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. packed_b holds depth * columns rounded up to whole
-    vectors, or one panel where B is read directly; scratches (threads, ...) a block of A.
+    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. packed_b holds min(depth, DEPTH) * columns rounded up
+    to whole vectors, or of one panel where B is read directly; scratches (threads, ...) a block of A.
     """
     itemsize = out.itemsize
     vector = _VECTOR_BYTES // itemsize
@@ -106,17 +106,6 @@ def multiply(
     direct_a = panel_count <= _DIRECT_PANELS
     edge = columns % vector != 0
     first, last = share(panel_count, thread, threads)
-    for p in range(first, last):
-        column = p * panel
-        used = min(panel, columns - column)
-        width = (used + vector - 1) // vector * vector
-        # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
-        if not direct_b:
-            _pack_panel(depth, column, used, width, b, b_row, b_column, packed_b[column * depth :])
-        elif used != width:
-            _pack_panel(depth, column, used, width, b, b_row, b_column, packed_b)
-    if not barrier(address(sync, 0), threads):
-        return
     first_panel, last_panel = 0, panel_count
     first_strip, last_strip = 0, count
     if count >= panel_count:
@@ -126,6 +115,18 @@ def multiply(
     scratch = scratches[thread]
     for k_start in range(0, depth, DEPTH):
         k_count = min(DEPTH, depth - k_start)
+        if k_start > 0 and not barrier(address(sync, 0), threads):  # others may still read the block before
+            return
+        for p in range(first, last):
+            column = p * panel
+            used = min(panel, columns - column)
+            width = (used + vector - 1) // vector * vector
+            # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
+            if not direct_b or used != width:
+                target = packed_b[0 if direct_b else column * k_count :]
+                _pack_panel(k_count, column, used, width, b[k_start * b_row :], b_row, b_column, target)
+        if not barrier(address(sync, 0), threads):
+            return
         for block in range(first_strip, last_strip, STRIPS):
             block_end = min(block + STRIPS, last_strip)
             block_row = block * rows // count
@@ -149,9 +150,9 @@ def multiply(
                 width = (used + vector - 1) // vector * vector
                 part = edge and p == panel_count - 1
                 if not direct_b:
-                    b_place, b_step = address(packed_b, column * depth + k_start * width), width
+                    b_place, b_step = address(packed_b, column * k_count), width
                 elif part:
-                    b_place, b_step = address(packed_b, k_start * width), width
+                    b_place, b_step = address(packed_b, 0), width
                 else:
                     b_place, b_step = address(b, k_start * b_row + column), b_row
                 mode = (STORE_PART if part else STORE) if k_start == 0 else (UPDATE_PART if part else UPDATE)

@@ -148,11 +148,19 @@ class Team:
             except KeyboardInterrupt:
                 continue
 
+    def forget(self):
+        """Let the other threads drop what they were given, so that its arrays can be freed."""
+        for inbox in self._inboxes:
+            inbox.put(_NOTHING)
+
     def close(self):
         """End the other threads; a team may be closed more than once, and used again."""
         for inbox in self._inboxes:
             inbox.put(None)
         self._inboxes = []
+
+
+_NOTHING = _Job(None, (), 1)
 
 
 def _work(thread, threads, sync, inbox):
@@ -162,6 +170,8 @@ def _work(thread, threads, sync, inbox):
         if job is latest:
             continue
         latest = job
+        if job is _NOTHING:
+            continue
         try:
             if not job.given_up:
                 job.kernel(thread, threads, *job.arguments)
@@ -171,3 +181,28 @@ def _work(thread, threads, sync, inbox):
         finally:
             job.done[thread - 1] = True
             job.pending[thread - 1].release()
+
+
+_kept = None  # a team that waits for the next product
+_kept_lock = _thread.allocate_lock()
+
+
+def run_together(threads, kernel, *arguments):
+    """Call kernel(thread, threads, sync, *arguments) in each of `threads` threads, which are kept for the next call.
+
+    Starting threads takes 100 us, waking them 20 to 40. Where another caller has them, a team is made for this call.
+    """
+    global _kept
+    if not _kept_lock.acquire(blocking=False):
+        with Team(threads) as team:
+            team.run(kernel, team.sync, *arguments)
+        return
+    try:
+        if _kept is None or _kept.threads != threads:
+            if _kept is not None:
+                _kept.close()
+            _kept = Team(threads)
+        _kept.run(kernel, _kept.sync, *arguments)
+    finally:
+        _kept.forget()
+        _kept_lock.release()

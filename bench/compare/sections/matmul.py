@@ -8,7 +8,7 @@ from . import Run
 # (m, k, n) of a product (m, k) times (k, n): the last batches and layers of small networks, odd numbers, squares.
 SHAPES = (
     (20, 784, 100),
-    (20, 100, 10),
+    (300, 300, 300),
     (256, 784, 100),
     (500, 784, 32),
     (500, 32, 32),
