@@ -85,7 +85,7 @@ DENSE = (
     Workload("C", (784, 512, 10), 128, 20_000, 4),
     Workload("D", (784, 1000, 1000, 10), 100, 12_000, 2),
     # Steps of 0.01 on so deep a network blow rounding errors up to a hundredth of the loss.
-    Workload("E", (784, 2500, 2000, 1500, 1000, 500, 10), 100, 2500, 1, learning_rate=0.002),
+    Workload("E", (784, 2500, 2000, 1500, 1000, 500, 10), 100, 2500, 2, learning_rate=0.002),
 )
 
 NAMES = tuple(work.name for work in DENSE)

@@ -45,7 +45,8 @@ def run(args) -> int:
     print(f"test accuracy: {percent(result.accuracy)}")
     print_halves(net, test, args.dataset)
     print(f"test loss: {result.loss:.4f}")
-    print(f"training: {seconds:.2f} s, {args.epochs * len(train) / seconds:,.0f} samples/s")
+    rate = args.epochs * len(train) / seconds
+    print(f"training: {seconds:.2f} s, {rate:,.0f} samples/s, {history.inputs} inputs")
     print(f"model: {output}{', in place of the file that was there' if replaced else ''}")
     return 0
 
