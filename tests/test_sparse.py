@@ -117,8 +117,9 @@ def test_the_callers_matrix_is_not_changed():
 
 def test_mostly_zeros_are_noticed():
     X, y = samples(500, 784, 10, 0.1, np.float32)
-    assert trained(X, y, (784, 32, 10), "float32")[1].inputs == "sparse"
-    assert trained(X + 1, y, (784, 32, 10), "float32")[1].inputs == "dense"
+    assert trained(X, y, (784, 64, 10), "float32")[1].inputs == "sparse"
+    assert trained(X, y, (784, 32, 10), "float32")[1].inputs == "dense", "too narrow to gain"
+    assert trained(X + 1, y, (784, 64, 10), "float32")[1].inputs == "dense"
 
 
 def test_memory_is_that_of_the_non_zeros():

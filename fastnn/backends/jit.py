@@ -44,6 +44,8 @@ _OPERATIONS_PER_THREAD = 200_000
 
 # A dense array is trained through its non-zeros where at most this part of it is not zero.
 _SPARSE_DENSITY = 0.4
+# And only where the first layer has so many units: with 32 of them, MNIST gains 0.2 us a row and epoch, and compressing takes 0.7.
+_SPARSE_UNITS = 64
 _DENSITY_ROWS = 256  # that are looked at to tell
 
 # Rows that a forward pass takes through all layers at once: their activations stay in the second-level cache.
@@ -92,7 +94,7 @@ def _compress(X, sparse, fan_out, team):
         if sparse is False:
             return None
         return compress_csr(X.row_starts, X.columns, X.data, X.shape[1], fan_out, team)
-    if sparse is False:
+    if sparse is False or (sparse is None and fan_out < _SPARSE_UNITS):
         return None
     sample = X[:: -(-len(X) // _DENSITY_ROWS)]
     density = np.count_nonzero(sample) / sample.size
