@@ -44,7 +44,8 @@ _OPERATIONS_PER_THREAD = 200_000
 
 # A dense array is trained through its non-zeros where at most this part of it is not zero.
 _SPARSE_DENSITY = 0.4
-# And only where the first layer has so many units: with 32 of them, MNIST gains 0.2 us a row and epoch, and compressing takes 0.7.
+# And only where the first layer has so many units: with 32 of them, MNIST gains 0.2 us a row and epoch, and compressing
+# takes 0.7.
 _SPARSE_UNITS = 64
 _DENSITY_ROWS = 256  # that are looked at to tell
 
