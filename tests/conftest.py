@@ -112,3 +112,19 @@ def blobs():
     X.flags.writeable = False
     y.flags.writeable = False
     return X, y
+
+
+class _AllThreads:
+    """A pace that never falls back to one thread: tests mean the number of threads that they ask for."""
+
+    def __init__(self, threads):
+        self.threads = threads
+
+    def record(self, seconds, steps):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def all_threads(monkeypatch):
+    """Train with as many threads as asked for from the first step on, and whatever the machine is doing."""
+    monkeypatch.setattr("fastnn.backends.jit.Pace", _AllThreads)

@@ -33,6 +33,7 @@ from ..kernels.update import (
     SETTINGS,
     SGD,
 )
+from .pace import Pace
 
 _ACTIVATIONS = {"identity": IDENTITY, "relu": RELU}
 
@@ -139,6 +140,7 @@ class JitBackend:
         self._code = GRADIENT if optimizer is None else _optimizer_code(optimizer)
         work = 6 * self._batch * sum(a * b for a, b in pairwise(net.sizes))
         self._team = Team(max(1, min(get_num_threads(threads), work // _OPERATIONS_PER_THREAD)))
+        self._pace = Pace(self._team.threads)
         self.steps_per_chunk = 1
         dtype = net.dtype
         rows = _compress(X, sparse, net.sizes[1], self._team)
@@ -184,10 +186,14 @@ class JitBackend:
         """Make the steps over `rows`; return each step's mean loss and number of rows classified right."""
         start = time.perf_counter()
         arguments = self._arguments(rows, learning_rates, first_step)
-        self._team.run(train_steps, *arguments)
+        if self._pace.threads == 1:
+            train_steps(0, 1, *arguments)
+        else:
+            self._team.run(train_steps, *arguments)
         losses, correct = arguments[-4:-2]
         seconds = time.perf_counter() - start
         steps = learning_rates.size
+        self._pace.record(seconds, steps)
         # At most four times more than last time: one run may have met an idle machine, or a busy one.
         self.steps_per_chunk = max(1, min(4 * steps, int(steps * _CHUNK_SECONDS / seconds)))
         return losses, correct

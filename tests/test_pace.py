@@ -1,0 +1,46 @@
+"""The choice between all threads and one, from made-up times."""
+
+from fastnn.backends.pace import Pace
+
+
+def threads_chosen(pace, chunks, seconds):
+    """The threads of so many chunks of ten steps, where seconds(threads, chunk) is how long each takes."""
+    chosen = []
+    for chunk in range(chunks):
+        chosen.append(pace.threads)
+        pace.record(seconds(pace.threads, chunk), 10)
+    return chosen
+
+
+def test_one_thread_is_all_there_is():
+    assert threads_chosen(Pace(1), 20, lambda threads, chunk: 1.0) == [1] * 20
+
+
+def test_threads_that_help_are_used_from_the_third_chunk_on():
+    chosen = threads_chosen(Pace(4), 100, lambda threads, chunk: 0.0015 if chunk == 0 else 0.03 / threads)
+    assert chosen == [1, 1] + [4] * 98
+
+
+def test_threads_that_hinder_are_tried_now_and_then():
+    chosen = threads_chosen(Pace(2), 200, lambda threads, chunk: 0.03 * threads)
+    assert 4 <= chosen.count(2) <= 20 and chosen.count(1) >= 180
+
+
+def test_a_neighbour_comes_and_goes():
+    def seconds(threads, chunk):
+        return 0.3 if threads == 2 and 50 <= chunk < 150 else 0.03 / threads
+
+    chosen = threads_chosen(Pace(2), 300, seconds)
+    assert chosen[2:50] == [2] * 48
+    assert chosen[51:150].count(2) <= 8
+    assert chosen[-100:] == [2] * 100
+
+
+def test_a_slower_machine_does_not_make_it_waver():
+    chosen = threads_chosen(Pace(2), 100, lambda threads, chunk: (0.03 if chunk < 50 else 0.06) / threads)
+    assert chosen[52:] == [2] * 48
+
+
+def test_short_chunks_do_not_count_against_threads():
+    chosen = threads_chosen(Pace(2), 50, lambda threads, chunk: 0.0019 if threads == 2 else 0.001)
+    assert chosen[2:] == [2] * 48
