@@ -99,13 +99,6 @@ class KernelCache(_Cache):
     def _path(self, sig) -> Path:
         return kernel_folder() / f"{self._name}-{hashlib.sha256(str(sig).encode()).hexdigest()[:16]}.kernel"
 
-    def holds(self, sig) -> bool:
-        """True if a file for this signature is there (it may yet turn out to be damaged)."""
-        try:
-            return self._path(sig).is_file()
-        except OSError:
-            return False
-
     def load_overload(self, sig, target_context):
         """Return the compiled kernel, or None if there is none that can be trusted."""
         target_context.refresh()

@@ -8,7 +8,7 @@ from numba import types
 from numba.core.extending import intrinsic
 
 from ._jit import inlined, jit
-from .processor import host
+from .processor import VECTOR_BYTES
 from .sparse import PANELS, UNROLL
 from .sync import share
 from .tile import VECTORS, address, lanes
@@ -17,8 +17,6 @@ from .vectors import INT64, declare, load_vector, vector_type
 # Parts of dW that threads can share; a layer's passes may be fewer, then columns are cut into blocks. Each costs a loop's
 # start and end a row: three blocks instead of one, 3 % of a step of 784-32-32-10.
 _PARTS = 4
-
-_VECTOR_BYTES = host().vector_bits // 8
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ _lowest_one = _bit_intrinsic("cttz")
 @jit
 def _count_dense(thread, threads, X, bounds, counts):
     """counts[r, k] = the non-zeros of row r of X (n, d) in block k, rounded up to a multiple of UNROLL."""
-    vector = _VECTOR_BYTES // X.itemsize
+    vector = VECTOR_BYTES // X.itemsize
     begin, end = share(X.shape[0], thread, threads)
     for r in range(begin, end):
         row = X[r]
@@ -142,7 +140,7 @@ def _count_dense(thread, threads, X, bounds, counts):
 @jit
 def _copy_dense(thread, threads, X, bounds, pointers, values, indices):
     """Write the non-zeros of X (n, d) and their columns to where `pointers` says, padded with zeros."""
-    vector = _VECTOR_BYTES // X.itemsize
+    vector = VECTOR_BYTES // X.itemsize
     begin, end = share(X.shape[0], thread, threads)
     for r in range(begin, end):
         row = X[r]

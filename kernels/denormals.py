@@ -3,33 +3,31 @@
 The setting belongs to a thread and to Python code that runs on it later, so it is restored on leaving.
 """
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-_ARCHITECTURE = llvm.get_process_triple().split("-")[0]
-_INT, _WORD = ir.IntType(64), ir.IntType(32)
+from .processor import ARCHITECTURE
+from .vectors import INT32, INT64, declare
+
 _X86_FLUSH = 0x8040  # MXCSR: FTZ (bit 15) for results, DAZ (bit 6) for operands
 _ARM_FLUSH = 1 << 24  # FPCR: FZ, both
 
 
 def _call(builder, name, result, arguments):
-    module = builder.module
-    if name not in module.globals:
-        ir.Function(module, ir.FunctionType(result, [argument.type for argument in arguments]), name)
-    return builder.call(module.globals[name], arguments)
+    kinds = [argument.type for argument in arguments]
+    return builder.call(declare(builder.module, name, result, kinds), arguments)
 
 
 def _x86_state(builder):
-    place = builder.alloca(_WORD)
+    place = builder.alloca(INT32)
     _call(builder, "llvm.x86.sse.stmxcsr", ir.VoidType(), [place])
-    return builder.zext(builder.load(place), _INT)
+    return builder.zext(builder.load(place), INT64)
 
 
 def _x86_set(builder, state):
-    place = builder.alloca(_WORD)
-    builder.store(builder.trunc(state, _WORD), place)
+    place = builder.alloca(INT32)
+    builder.store(builder.trunc(state, INT32), place)
     _call(builder, "llvm.x86.sse.ldmxcsr", ir.VoidType(), [place])
 
 
@@ -38,20 +36,20 @@ def flush_denormals(typingctx):
     """Flush denormals from here on in this thread; return the state to restore. Does nothing on unknown processors."""
 
     def codegen(context, builder, signature, arguments):
-        if _ARCHITECTURE == "x86_64":
+        if ARCHITECTURE == "x86_64":
             state = _x86_state(builder)
-            _x86_set(builder, builder.or_(state, ir.Constant(_INT, _X86_FLUSH)))
+            _x86_set(builder, builder.or_(state, ir.Constant(INT64, _X86_FLUSH)))
             return state
-        if _ARCHITECTURE in ("aarch64", "arm64"):
-            state = _call(builder, "llvm.aarch64.get.fpcr", _INT, [])
+        if ARCHITECTURE in ("aarch64", "arm64"):
+            state = _call(builder, "llvm.aarch64.get.fpcr", INT64, [])
             _call(
                 builder,
                 "llvm.aarch64.set.fpcr",
                 ir.VoidType(),
-                [builder.or_(state, ir.Constant(_INT, _ARM_FLUSH))],
+                [builder.or_(state, ir.Constant(INT64, _ARM_FLUSH))],
             )
             return state
-        return ir.Constant(_INT, 0)
+        return ir.Constant(INT64, 0)
 
     return types.int64(), codegen
 
@@ -61,9 +59,9 @@ def restore_denormals(typingctx, state):
     """Put back the floating-point state that `flush_denormals` returned."""
 
     def codegen(context, builder, signature, arguments):
-        if _ARCHITECTURE == "x86_64":
+        if ARCHITECTURE == "x86_64":
             _x86_set(builder, arguments[0])
-        elif _ARCHITECTURE in ("aarch64", "arm64"):
+        elif ARCHITECTURE in ("aarch64", "arm64"):
             _call(builder, "llvm.aarch64.set.fpcr", ir.VoidType(), [arguments[0]])
         return context.get_dummy_value()
 

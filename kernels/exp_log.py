@@ -13,6 +13,8 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
+from .vectors import declare
+
 
 @dataclass(frozen=True)
 class _Precision:
@@ -54,10 +56,7 @@ class _Emitter:
     def fma(self, a, b, c):
         suffix = f"v{self.count}f" if self.count else "f"
         name = f"llvm.fmuladd.{suffix}{self.precision.bits}"
-        module = self.builder.module
-        if name not in module.globals:
-            ir.Function(module, ir.FunctionType(self.type, [self.type] * 3), name)
-        return self.builder.call(module.globals[name], [a, b, c])
+        return self.builder.call(declare(self.builder.module, name, self.type, [self.type] * 3), [a, b, c])
 
     def polynomial(self, x, coefficients):
         """sum_i coefficients[i] x^i, by Horner's rule."""

@@ -7,12 +7,10 @@ from .denormals import flush_denormals, restore_denormals
 from .exp_log import fma
 from .layers import PLAN_WORDS, forward, forward_tiles
 from .layout import FAN_OUT, OUTPUT, PADDED_OUT, STRIDE
-from .processor import host
+from .processor import VECTOR_BYTES
 from .softmax import softmax_cross_entropy_row, softmax_row
 from .sparse import sparse_forward
 from .sync import share
-
-_VECTOR_BYTES = host().vector_bits // 8
 
 
 @jit
@@ -133,5 +131,5 @@ def infer_few(sizes, rectified, arena, X, units, numbers, probabilities):
 @helper
 def padded_classes(classes, itemsize):
     """Classes in whole vectors."""
-    lanes = _VECTOR_BYTES // itemsize
+    lanes = VECTOR_BYTES // itemsize
     return (classes + lanes - 1) // lanes * lanes

@@ -5,12 +5,10 @@ A product's tiles are numbered panel by panel, and within a panel strip by strip
 """
 
 from ._jit import helper, inlined
-from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
-from .processor import host
+from .layout import ACTIVATION, BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
+from .processor import VECTOR_BYTES
 from .tile import MASK, ROWS, STORE, VECTORS, address, multiply_tile
 from .transpose import transpose_block
-
-_VECTOR_BYTES = host().vector_bits // 8
 
 
 @helper
@@ -22,7 +20,7 @@ def strips(rows):
 @helper
 def panels(columns, itemsize):
     """How many panels cover `columns`."""
-    panel = VECTORS * (_VECTOR_BYTES // itemsize)
+    panel = VECTORS * (VECTOR_BYTES // itemsize)
     return (columns + panel - 1) // panel
 
 
@@ -75,11 +73,11 @@ def forward_tiles(rows, layer, itemsize):
 def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y, plan):
     """Y = f(X W + b), tiles [first, last): X (rows, fan_in) from x[x_start:], Y (rows, fan_out) in y at the layer's place."""
     itemsize = y.itemsize
-    vector = _VECTOR_BYTES // itemsize
+    vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     fan_in, stride = layer[FAN_IN], layer[STRIDE]
     count = strips(rows)
-    low = y.dtype.type(0) if layer[-1] == RELU else y.dtype.type(-float("inf"))
+    low = y.dtype.type(0) if layer[ACTIVATION] == RELU else y.dtype.type(-float("inf"))
     tile = first
     while tile < last:
         column = tile // count * panel
@@ -112,7 +110,7 @@ def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y, plan)
 def _transpose_panel(layer, parameters, column, width, out):
     """out[o, i] = W[column + i, o] for i < width (zero beyond fan_in): the second operand of dZ W^T."""
     itemsize = out.itemsize
-    vector = _VECTOR_BYTES // itemsize
+    vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     fan_in, padded = layer[FAN_IN], layer[PADDED_OUT]
     kind = out.dtype.type(0)
@@ -143,11 +141,11 @@ def backward_tiles(rows, below, itemsize):
 def backward(first, last, rows, layer, below, parameters, outputs, gradients, scratch, plan, numbers):
     """dX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`."""
     itemsize = outputs.itemsize
-    vector = _VECTOR_BYTES // itemsize
+    vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     stride = below[STRIDE]
     count = strips(rows)
-    mode = MASK if below[-1] == RELU else STORE
+    mode = MASK if below[ACTIVATION] == RELU else STORE
     tile = first
     while tile < last:
         column = tile // count * panel

@@ -68,3 +68,9 @@ def host() -> Host:
     """Describe this processor; the width may be forced with FASTNN_VECTOR_WIDTH (ValueError if it cannot run it)."""
     width = _chosen_width()
     return Host(_processor_name(), llvm.get_host_cpu_name(), _features(), width, _TILE_ROWS[width])
+
+
+VECTOR_BYTES = host().vector_bits // 8
+
+ARCHITECTURE = llvm.get_process_triple().split("-")[0]
+"""What instructions there are at all, as LLVM names it: x86_64, aarch64 (arm64 on macOS)."""

@@ -6,12 +6,10 @@ that a panel of B and a strip of A stay in the first two cache levels. Each thre
 
 from ._jit import helper, inlined, jit
 from .layers import panels, strips
-from .processor import host
+from .processor import VECTOR_BYTES
 from .sync import barrier, share
 from .tile import STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block
-
-_VECTOR_BYTES = host().vector_bits // 8
 
 DEPTH = 384  # a panel of B is 48 KB (512-bit vectors) or 24 KB, a strip of A 18 KB or 9 KB
 STRIPS = 8  # a block of A is at most 8 strips: 144 KB or 72 KB of the second-level cache
@@ -31,7 +29,7 @@ def is_direct_b(rows, b_column):
 @inlined
 def _pack_panel(depth, column, used, width, b, b_row, b_column, packed):
     """packed[k, j] = B[k, column + j] for j < used, 0 up to width; B[k, j] is b[k * b_row + j * b_column]."""
-    vector = _VECTOR_BYTES // b.itemsize
+    vector = VECTOR_BYTES // b.itemsize
     kind = b.dtype.type(0)
     if b_column == 1:
         for k in range(depth):
@@ -96,7 +94,7 @@ def multiply(
     to whole vectors, or of one panel where B is read directly; scratches (threads, ...) a block of A.
     """
     itemsize = out.itemsize
-    vector = _VECTOR_BYTES // itemsize
+    vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     everything = out.dtype.type(-float("inf"))
     one = out.dtype.type(1)

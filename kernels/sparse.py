@@ -16,8 +16,8 @@ from numba.core.extending import intrinsic
 
 from ._jit import helper, inlined
 from .layers import bias_gradient
-from .layout import BIAS, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
-from .processor import host
+from .layout import ACTIVATION, BIAS, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
+from .processor import VECTOR_BYTES
 from .sync import share
 from .tile import VECTORS, address, fetch_line
 from .update import RATE, SGD, update
@@ -27,8 +27,6 @@ UNROLL = 4
 
 # A pass over a row's entries serves this many panels: their values and columns are read once for both.
 PANELS = 2
-
-_VECTOR_BYTES = host().vector_bits // 8
 
 
 class _Rows:
@@ -259,20 +257,20 @@ def fetch_entries(first, last, batch, values, indices, pointers):
 @helper
 def _passes(layer, itemsize):
     """How many passes over the entries serve all columns of the layer."""
-    wide = PANELS * VECTORS * (_VECTOR_BYTES // itemsize)
+    wide = PANELS * VECTORS * (VECTOR_BYTES // itemsize)
     return (layer[PADDED_OUT] + wide - 1) // wide
 
 
 @inlined
 def sparse_forward(thread, threads, layer, parameters, batch, values, indices, pointers, y):
     """Y = f(X W + b) for the rows `batch` of the compressed X, this thread's share; Y as in layers.forward."""
-    vector = _VECTOR_BYTES // y.itemsize
+    vector = VECTOR_BYTES // y.itemsize
     panel = VECTORS * vector
     rows = batch.size
     stride = layer[STRIDE]
     blocks = pointers.shape[1] - 1
     everything = y.dtype.type(-float("inf"))
-    low = y.dtype.type(0) if layer[-1] == RELU else everything
+    low = y.dtype.type(0) if layer[ACTIVATION] == RELU else everything
     # Each pass's rows in as many parts as there are threads: whole passes to each thread, where there are enough.
     first, last = share(_passes(layer, y.itemsize) * threads, thread, threads)
     for part in range(first, last):
@@ -307,7 +305,7 @@ def sparse_update(
 ):  # fmt: skip
     """dW = X^T dZ for the rows `batch` of the compressed X and its update, this thread's share of passes and blocks."""
     itemsize = parameters.itemsize
-    vector = _VECTOR_BYTES // itemsize
+    vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     fan_in = layer[FAN_IN]
     blocks = bounds.size - 1

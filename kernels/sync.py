@@ -7,12 +7,13 @@ a busy neighbour, the thread that is waited for gets to run.
 
 import sys
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
 from ._jit import helper
+from .processor import ARCHITECTURE
+from .vectors import INT64, declare
 
 # Words of the int64 array `sync`, each on a cache line of its own.
 _ARRIVED, _GENERATION, ABORTED = 0, 8, 16
@@ -22,18 +23,9 @@ SYNC_WORDS = 24
 # small network, far shorter than a scheduler's time slice.
 _SPINS = 1000
 
-_INT = ir.IntType(64)
-_ARCHITECTURE = llvm.get_process_triple().split("-")[0]
-
 
 def _word(builder, pointer_as_integer):
-    return builder.inttoptr(pointer_as_integer, _INT.as_pointer())
-
-
-def _declare(module, name, result, arguments=()):
-    if name in module.globals:
-        return module.globals[name]
-    return ir.Function(module, ir.FunctionType(result, arguments), name)
+    return builder.inttoptr(pointer_as_integer, INT64.as_pointer())
 
 
 @intrinsic
@@ -73,10 +65,10 @@ def _pause(typingctx):
 
     def codegen(context, builder, signature, arguments):
         # Inline assembly would abort the process under llvmlite; these are intrinsics.
-        if _ARCHITECTURE == "x86_64":
-            builder.call(_declare(builder.module, "llvm.x86.sse2.pause", ir.VoidType()), [])
-        elif _ARCHITECTURE in ("aarch64", "arm64"):
-            hint = _declare(builder.module, "llvm.aarch64.hint", ir.VoidType(), [ir.IntType(32)])
+        if ARCHITECTURE == "x86_64":
+            builder.call(declare(builder.module, "llvm.x86.sse2.pause", ir.VoidType(), []), [])
+        elif ARCHITECTURE in ("aarch64", "arm64"):
+            hint = declare(builder.module, "llvm.aarch64.hint", ir.VoidType(), [ir.IntType(32)])
             builder.call(hint, [ir.Constant(ir.IntType(32), 1)])
         return context.get_dummy_value()
 
@@ -89,7 +81,7 @@ def _yield_processor(typingctx):
     name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 
     def codegen(context, builder, signature, arguments):
-        builder.call(_declare(builder.module, name, ir.IntType(32)), [])
+        builder.call(declare(builder.module, name, ir.IntType(32), []), [])
         return context.get_dummy_value()
 
     return types.void(), codegen

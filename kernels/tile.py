@@ -15,7 +15,7 @@ of whole vectors. What happens to acc is the `mode`:
 
 A tile can ask for memory that is needed later, one cache line a turn of its loop: `ahead` is 0, or the address of five int64,
 
-    where numbers of rows stand, where row 0 is, bytes in a row, bytes from one line to the next, turns a row
+    where numbers of rows stand, where row 0 is, bytes from row to row, bytes from one line to the next, turns a row
 
 Each (rows, vectors) has a function of its own in the module; a switch calls the right one.
 Source for the shape: BLIS' micro-kernels (Van Zee and van de Geijn, 2015, section 4), here without packing A.
@@ -25,7 +25,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from .processor import host
+from .processor import VECTOR_BYTES, host
 from .vectors import (
     INT64,
     fused_multiply_add,
@@ -43,12 +43,11 @@ STORE, UPDATE, MASK, STORE_PART, UPDATE_PART = range(5)
 
 VECTORS = 2
 ROWS = host().tile_rows
-_BITS = {types.float32: 32, types.float64: 64}
 
 
 def lanes(itemsize):
     """Elements of `itemsize` bytes in one vector register."""
-    return host().vector_bits // 8 // itemsize
+    return VECTOR_BYTES // itemsize
 
 
 def _signature(element):
@@ -107,11 +106,11 @@ def _tile_function(module, element, rows, vectors):
     builder.position_at_end(planned)
     plan = builder.inttoptr(ahead, INT64.as_pointer())
     fields = [builder.load(builder.gep(plan, [ir.Constant(INT64, field)])) for field in range(5)]
-    numbers, base, row_bytes, line_step, segment = fields
+    numbers, base, stride, line_step, segment = fields
 
     def next_row(builder, numbers):
         row = builder.load(builder.inttoptr(numbers, INT64.as_pointer()))
-        return builder.add(base, builder.mul(row, row_bytes)), builder.add(numbers, ir.Constant(INT64, 8))
+        return builder.add(base, builder.mul(row, stride)), builder.add(numbers, ir.Constant(INT64, 8))
 
     first_line, second = next_row(builder, numbers)
     builder.branch(begin)
@@ -125,12 +124,12 @@ def _tile_function(module, element, rows, vectors):
     first_line, line_step, segment, second = merged
     undefined = ir.Constant(INT64, ir.Undefined)
     plan_fields = []
-    for value in (base, row_bytes):
+    for value in (base, stride):
         phi = builder.phi(INT64)
         phi.add_incoming(undefined, start)
         phi.add_incoming(value, planned)
         plan_fields.append(phi)
-    base, row_bytes = plan_fields
+    base, stride = plan_fields
     builder.cbranch(builder.icmp_signed(">", depth, ir.Constant(INT64, 0)), loop, done)
 
     # What changes from one k to the next: phis at the loop's head, with the values before it and after each turn.
@@ -285,7 +284,7 @@ def _dispatch_function(module, element):
 @intrinsic
 def multiply_tile(typingctx, rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode, ahead):
     """Run one tile. Addresses are integers, strides and `ldb`, `ldc` count elements; `s` decides the element type."""
-    if s not in _BITS:
+    if s not in (types.float32, types.float64):
         raise TypeError(f"s is {s}; a tile works on float32 or float64")
     signature = types.void(*([types.intp] * 11), s, types.intp, types.intp)
 

@@ -23,14 +23,12 @@ from .layers import (
     weight_tiles,
 )
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, STRIDE, WEIGHTS
-from .processor import host
+from .processor import VECTOR_BYTES
 from .softmax import softmax_cross_entropy_row
 from .sparse import fetch_entries, sparse_forward, sparse_update
 from .sync import barrier, share
 from .tile import STORE, UPDATE, VECTORS, address, multiply_tile
 from .update import RATE, SGD, update
-
-_VECTOR_BYTES = host().vector_bits // 8
 
 
 @helper
@@ -88,7 +86,7 @@ def _update_layer(
     plan,
 ):
     """dW = X^T dZ and db = sum of dZ's rows, each tile applied to its weights while it is in the first-level cache."""
-    vector = _VECTOR_BYTES // x.itemsize
+    vector = VECTOR_BYTES // x.itemsize
     panel = VECTORS * vector
     fan_in = layer[FAN_IN]
     count = strips(fan_in)

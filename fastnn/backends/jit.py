@@ -14,7 +14,6 @@ from ..kernels.compress import compress_csr, compress_dense, no_rows
 from ..kernels.infer import infer_few, infer_rows
 from ..kernels.layout import IDENTITY, RELU, make_layout, pack_parameters, unpack_parameters
 from ..kernels.threads import Team
-from ..kernels.threads import available_threads as available_threads
 from ..kernels.threads import get_num_threads as get_num_threads
 from ..kernels.threads import set_num_threads as set_num_threads
 from ..kernels.train import train_steps

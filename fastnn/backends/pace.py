@@ -10,8 +10,8 @@ class Pace:
 
     Threads meet at barriers several times a step. Where another program takes one's processor, all wait for a time slice of
     some milliseconds: two threads beside two busy programs on two processors took 3.7 (784-100-10, batch 20) to 9.5 times
-    (784-32-32-10) as long as one; with this, at most 1.54 times in all combinations tried. The first two chunks, of one and four steps, are made alone, to
-    know what one thread does.
+    (784-32-32-10) as long as one; with this, at most 1.54 times in all combinations tried. The first two chunks, of one and
+    four steps, are made alone, to know what one thread does.
     """
 
     def __init__(self, threads):
