@@ -10,13 +10,15 @@ from .layout import FAN_OUT, OUTPUT, PADDED_OUT, STRIDE
 from .processor import VECTOR_BYTES
 from .softmax import softmax_cross_entropy_row, softmax_row
 from .sparse import sparse_forward
-from .sync import share
+from .sync import announce, farewell, share
+from .tile import address
 
 
 @jit
 def infer_rows(
     thread,
     threads,
+    sync,
     table,
     parameters,
     outputs,
@@ -37,6 +39,7 @@ def infer_rows(
     outputs (threads, activations) holds each thread's activations of one block.
     """
     state = flush_denormals()
+    announce(thread, threads, address(sync, 0))
     own = outputs[thread]
     layers = table.shape[0]
     nothing = np.zeros(PLAN_WORDS, dtype=np.int64)
@@ -69,6 +72,7 @@ def infer_rows(
                 softmax_row(row, classes)
                 for j in range(classes):
                     probabilities[start + i, j] = row[j]
+    farewell(thread, threads, address(sync, 0))
     restore_denormals(state)
 
 

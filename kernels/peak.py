@@ -6,6 +6,7 @@ import numpy as np
 
 from ._jit import jit
 from .arrays import aligned_zeros
+from .sync import announce, farewell
 from .threads import Team
 from .tile import ROWS, STORE, VECTORS, address, lanes, multiply_tile
 
@@ -13,7 +14,8 @@ _DEPTH = 128  # a strip of A and a panel of B this deep stay in the first-level 
 
 
 @jit
-def _repeat_tile(thread, threads, repeats, a, b, c):
+def _repeat_tile(thread, threads, sync, repeats, a, b, c):
+    announce(thread, threads, address(sync, 0))
     own = address(c, thread * c.size // threads)
     vectors = VECTORS
     width = c.size // threads // ROWS
@@ -34,6 +36,7 @@ def _repeat_tile(thread, threads, repeats, a, b, c):
             STORE,
             0,
         )
+    farewell(thread, threads, address(sync, 0))
 
 
 def fma_peak(threads=1, seconds=0.2, dtype="float32"):
@@ -49,10 +52,10 @@ def fma_peak(threads=1, seconds=0.2, dtype="float32"):
     repeats = 2000
     best = np.inf
     with Team(threads) as team:
-        team.run(_repeat_tile, 1, a, b, c)  # compiles
+        team.run(_repeat_tile, team.sync, 1, a, b, c)  # compiles
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             start = time.perf_counter()
-            team.run(_repeat_tile, repeats, a, b, c)
+            team.run(_repeat_tile, team.sync, repeats, a, b, c)
             best = min(best, time.perf_counter() - start)
     return 2 * threads * repeats * ROWS * width * _DEPTH / best / 1e9

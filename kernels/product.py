@@ -7,7 +7,7 @@ that a panel of B and a strip of A stay in the first two cache levels. Each thre
 from ._jit import helper, inlined, jit
 from .layers import panels, strips
 from .processor import VECTOR_BYTES
-from .sync import barrier, share
+from .sync import announce, barrier, farewell, share
 from .tile import STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block
 
@@ -93,6 +93,7 @@ def multiply(
     a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. packed_b holds min(depth, DEPTH) * columns rounded up
     to whole vectors, or of one panel where B is read directly; scratches (threads, ...) a block of A.
     """
+    announce(thread, threads, address(sync, 0))
     itemsize = out.itemsize
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
@@ -170,3 +171,4 @@ def multiply(
                         address(out, start * columns + column), columns, used if part else 0,
                         everything if k_start == 0 else one, mode, 0,
                     )  # fmt: skip
+    farewell(thread, threads, address(sync, 0))

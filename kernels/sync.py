@@ -1,4 +1,4 @@
-"""Meeting points for threads inside kernels: atomic operations and a barrier that gives way.
+"""Meeting points for threads: atomic operations, a barrier inside kernels that gives way, and waiting for the next kernel.
 
 The barrier costs about 0.1 us between two running threads, where a fork-join of Numba's costs 1.6 us (omp) or 45 us
 (workqueue). It spins a bounded number of times and then yields the processor, so that with more threads than cores, or
@@ -11,17 +11,25 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from ._jit import helper
+from ._jit import helper, jit
 from .processor import ARCHITECTURE
+from .tile import address
 from .vectors import INT64, declare
 
 # Words of the int64 array `sync`, each on a cache line of its own.
 _ARRIVED, _GENERATION, ABORTED = 0, 8, 16
-SYNC_WORDS = 24
+BARRIER_WORDS = 24  # those before, which are 0 when a kernel starts
+POSTED, _IDLE = 24, 32
+SYNC_WORDS = 40
 
 # A pause lasts 40 (Zen) to 140 (Skylake) cycles: this many are 10 to 40 us, longer than any phase between barriers of a
 # small network, far shorter than a scheduler's time slice.
 _SPINS = 1000
+
+# Then an idle thread yields so often before it sleeps, which takes about 5 ms: waking it takes 20 to 40 us on a processor of
+# one's own, 200 to 500 on a virtual one, and the next chunk of steps, or the next product, mostly comes sooner than that.
+_IDLE_YIELDS = 10_000
+_FAREWELL_YIELDS = 200
 
 
 def _word(builder, pointer_as_integer):
@@ -107,6 +115,42 @@ def barrier(sync, threads):
         else:
             _yield_processor()
     return True
+
+
+@helper
+def announce(thread, threads, sync):
+    """Wake the others from `idle`, as thread 0 of a kernel: Python's lock is free now, and they need it to follow."""
+    if threads > 1 and thread == 0:
+        _atomic_add(sync + 8 * POSTED, 1)
+
+
+@helper
+def farewell(thread, threads, sync):
+    """Wait a little, as thread 0, until the others are idle: meeting them at Python's lock would put one to sleep."""
+    if threads == 1 or thread > 0:
+        return
+    spins = 0
+    while _atomic_load(sync + 8 * _IDLE) < threads - 1 and spins < _SPINS + _FAREWELL_YIELDS:
+        spins += 1
+        if spins < _SPINS:
+            _pause()
+        else:
+            _yield_processor()
+
+
+@jit
+def idle(sync, posted):
+    """Wait, bounded, until a kernel is announced: until sync[POSTED] is not `posted` any more."""
+    place = address(sync, 0)
+    _atomic_add(place + 8 * _IDLE, 1)
+    spins = 0
+    while _atomic_load(place + 8 * POSTED) == posted and spins < _SPINS + _IDLE_YIELDS:
+        spins += 1
+        if spins < _SPINS:
+            _pause()
+        else:
+            _yield_processor()
+    _atomic_add(place + 8 * _IDLE, -1)
 
 
 @helper

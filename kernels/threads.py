@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from .sync import ABORTED, SYNC_WORDS
+from .sync import ABORTED, BARRIER_WORDS, POSTED, SYNC_WORDS, idle
 
 COUNT_VARIABLE = "FASTNN_NUM_THREADS"
 
@@ -115,7 +115,7 @@ class Team:
             return
         if self._process != os.getpid():  # a forked child, in which the threads are not
             self._inboxes, self._process = [], os.getpid()
-        self.sync[:] = 0
+        self.sync[:BARRIER_WORDS] = 0
         job = _Job(kernel, arguments, self.threads)
         try:
             while len(self._inboxes) < self.threads - 1:
@@ -130,6 +130,8 @@ class Team:
         except BaseException:
             self._settle(job)
             raise
+        finally:
+            job.arguments = ()  # the threads still hold the job, and its arrays are to be freed
         if job.error is not None:
             raise job.error
 
@@ -148,30 +150,31 @@ class Team:
             except KeyboardInterrupt:
                 continue
 
-    def forget(self):
-        """Let the other threads drop what they were given, so that its arrays can be freed."""
-        for inbox in self._inboxes:
-            inbox.put(_NOTHING)
-
     def close(self):
         """End the other threads; a team may be closed more than once, and used again."""
         for inbox in self._inboxes:
             inbox.put(None)
+        self.sync[POSTED] += 1
         self._inboxes = []
 
 
-_NOTHING = _Job(None, (), 1)
-
-
 def _work(thread, threads, sync, inbox):
-    """A worker's life: run what the inbox brings until it brings None."""
+    """A worker's life: run what the inbox brings until it brings None.
+
+    Before it sleeps at an empty inbox it looks out for the next announcement for a while. (That is read before the inbox: a job
+    is put there first, and announced then.)
+    """
     latest = None
-    while (job := inbox.get()) is not None:
+    while True:
+        posted = int(sync[POSTED])
+        if latest is not None and inbox.empty():
+            idle(sync, posted)
+        job = inbox.get()
+        if job is None:
+            return
         if job is latest:
             continue
         latest = job
-        if job is _NOTHING:
-            continue
         try:
             if not job.given_up:
                 job.kernel(thread, threads, *job.arguments)
@@ -190,7 +193,7 @@ _kept_lock = _thread.allocate_lock()
 def run_together(threads, kernel, *arguments):
     """Call kernel(thread, threads, sync, *arguments) in each of `threads` threads, which are kept for the next call.
 
-    Starting threads takes 100 us, waking them 20 to 40. Where another caller has them, a team is made for this call.
+    Starting threads takes 100 us and more. Where another caller has them, a team is made for this call.
     """
     global _kept
     if not _kept_lock.acquire(blocking=False):
@@ -204,5 +207,4 @@ def run_together(threads, kernel, *arguments):
             _kept = Team(threads)
         _kept.run(kernel, _kept.sync, *arguments)
     finally:
-        _kept.forget()
         _kept_lock.release()

@@ -26,7 +26,7 @@ from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, STRIDE, WEIGHTS
 from .processor import VECTOR_BYTES
 from .softmax import softmax_cross_entropy_row
 from .sparse import fetch_entries, sparse_forward, sparse_update
-from .sync import barrier, share
+from .sync import announce, barrier, farewell, share
 from .tile import STORE, UPDATE, VECTORS, address, multiply_tile
 from .update import RATE, SGD, update
 
@@ -231,6 +231,7 @@ def train_steps(
     """
     state = flush_denormals()
     address_of_sync = address(sync, 0)
+    announce(thread, threads, address_of_sync)
     scratch = scratches[thread]
     plans = np.zeros((2, PLAN_WORDS), dtype=np.int64)
     numbers = np.arange(table[:, PADDED_OUT].max())
@@ -256,4 +257,5 @@ def train_steps(
             correct[step] = hits
     # Nobody returns before all are done: the caller reads the parameters.
     barrier(address_of_sync, threads)
+    farewell(thread, threads, address_of_sync)
     restore_denormals(state)

@@ -120,6 +120,9 @@ class _AllThreads:
     def __init__(self, threads):
         self.threads = threads
 
+    def most_steps(self):
+        return None
+
     def record(self, seconds, steps):
         pass
 

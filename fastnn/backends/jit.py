@@ -195,6 +195,9 @@ class JitBackend:
         self._pace.record(seconds, steps)
         # At most four times more than last time: one run may have met an idle machine, or a busy one.
         self.steps_per_chunk = max(1, min(4 * steps, int(steps * _CHUNK_SECONDS / seconds)))
+        most = self._pace.most_steps()
+        if most is not None:
+            self.steps_per_chunk = min(self.steps_per_chunk, most)
         return losses, correct
 
     def _arguments(self, rows, learning_rates, first_step):
@@ -292,6 +295,7 @@ def _infer(net, X, y, threads):
         outputs = aligned_zeros(team.threads * layout.outputs, net.dtype).reshape(team.threads, -1)
         team.run(
             infer_rows,
+            team.sync,
             layout.table,
             parameters,
             outputs,

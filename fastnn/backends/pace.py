@@ -2,7 +2,8 @@
 
 _LONG = 0.002  # seconds; of a shorter chunk, waking the threads is too large a part to tell
 _SUSPICIOUS = 1.5  # times the quickest step so far: is one thread faster now?
-_PATIENCE = 16  # chunks that one thread makes before all are tried again
+_PATIENCE = 16  # the most chunks that one thread makes before all are tried again
+_TRIAL = 0.008  # seconds that one thread would take for such a trial
 
 
 class Pace:
@@ -12,6 +13,9 @@ class Pace:
     some milliseconds: two threads beside two busy programs on two processors took 3.7 (784-100-10, batch 20) to 9.5 times
     (784-32-32-10) as long as one; with this, at most 1.54 times in all combinations tried. The first two chunks, of one and
     four steps, are made alone, to know what one thread does.
+
+    After a chunk that threads made slower, one thread makes 1 chunk, then after a short trial of all 2, 4 ... 16. (With 16 at
+    once, a neighbour that worked for some milliseconds more cost half a second of training alone.)
     """
 
     def __init__(self, threads):
@@ -21,6 +25,12 @@ class Pace:
         self._alone = self._together = None  # the latest seconds a step
         self._best = float("inf")  # the least seconds a step, together
         self._waited = 0  # chunks made alone since all threads were tried
+        self._wait = 0  # how many are to be
+
+    def most_steps(self):
+        """The most steps that the next chunk should have: few where it is a trial, which may take ten times as long."""
+        trial = self._wait > 0 and self.threads > 1
+        return max(1, int(_TRIAL / self._alone)) if trial else None
 
     def record(self, seconds, steps):
         """Take note of a chunk, and choose the threads of the next."""
@@ -34,17 +44,23 @@ class Pace:
                 if self._chunks > 1 or seconds > _LONG:
                     self.threads = self._all
                 return
+            self._waited += 1
+            if self._waited >= self._wait:
+                self.threads = self._all
+            return
+        if seconds < _LONG:
+            return
+        self._together = step
+        if step > _SUSPICIOUS * self._best:
+            # Slower than all threads once were: perhaps one would do better, perhaps the machine is slower. One chunk tells.
+            self._best = step
+            self._be_alone(1)
+            return
+        self._best = min(self._best, step)
+        if step > self._alone:
+            self._be_alone(max(1, min(2 * self._wait, _PATIENCE)))
         else:
-            if seconds < _LONG:
-                return
-            self._together = step
-            if step > _SUSPICIOUS * self._best:
-                self._best = step
-                self.threads = 1
-                return
-            self._best = min(self._best, step)
-        if self._together <= self._alone:
-            self.threads = self._all
-        else:
-            self._waited = self._waited + 1 if self.threads == 1 else 0
-            self.threads = self._all if self._waited > _PATIENCE else 1
+            self._wait = 0
+
+    def _be_alone(self, chunks):
+        self.threads, self._waited, self._wait = 1, 0, chunks
