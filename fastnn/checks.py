@@ -103,12 +103,8 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
     if not isinstance(sizes, list | tuple | np.ndarray):
         raise TypeError(f"sizes is {describe(sizes)}; {need}")
     if len(sizes) < 2:
-        raise ValueError(f"sizes has {len(sizes)} numbers; at least two are needed, inputs and classes")
+        raise ValueError(f"sizes has {len(sizes)} numbers; at least two are needed, inputs and outputs")
     checked = tuple(whole_number(size, f"sizes[{i}]") for i, size in enumerate(sizes))
-    if checked[-1] == 1:
-        raise ValueError(
-            f"sizes[{len(checked) - 1}] is 1; at least two classes are needed: the softmax of one is always 1"
-        )
     return checked
 
 
@@ -188,14 +184,14 @@ def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
     return None
 
 
-def finite_array(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
-    """Return `array` C-contiguous, aligned and of `dtype`, not copied if it is, after a look for NaN."""
+def finite_array(array: np.ndarray, dtype: np.dtype, name: str, look: bool = True) -> np.ndarray:
+    """Return `array` C-contiguous, aligned and of `dtype`, not copied if it is, after a look for NaN if asked."""
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         cast = np.asarray(array)
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             cast = np.require(array, dtype, ["C", "A", "E"])
-    where = first_not_finite(cast) if array.dtype.kind == "f" else None
+    where = first_not_finite(cast) if look and array.dtype.kind == "f" else None
     if where is not None:
         place = f"{name}[{', '.join(map(str, where))}]" if where else name
         came = array[where]
@@ -207,11 +203,13 @@ def finite_array(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     return cast
 
 
-def check_X(X: Any, columns: int, dtype: np.dtype, name: str = "X") -> np.ndarray | CSR:  # noqa: N802
+def check_X(  # noqa: N802
+    X: Any, columns: int, dtype: np.dtype, name: str = "X", look: bool = True
+) -> np.ndarray | CSR:
     """Return X as a C-contiguous array (rows, columns) of `dtype`, not copied if it is one already.
 
     Anything that NumPy can make an array of will do: lists, data frames, memory-mapped and read-only arrays. A
-    SciPy sparse matrix stays sparse, and comes back as CSR.
+    SciPy sparse matrix stays sparse, and comes back as CSR. `look=False` leaves the look for NaN in an array to the caller.
 
     Raises TypeError for what is not real numbers in rows of equal length, ValueError for anything but two
     dimensions, no rows, a wrong number of columns, NaN, infinity, and values too large for `dtype`.
@@ -227,7 +225,7 @@ def check_X(X: Any, columns: int, dtype: np.dtype, name: str = "X") -> np.ndarra
     if array.shape[1] != columns:
         raise ValueError(f"{name} has {array.shape[1]} columns; the network needs {columns}")
     if not is_scipy_sparse(X):
-        return finite_array(array, dtype, name)
+        return finite_array(array, dtype, name, look)
     try:
         csr = to_csr(X)
     except ValueError as error:
@@ -256,11 +254,3 @@ def check_y(y: Any, rows: int, classes: int, name: str = "y") -> np.ndarray:
         row = int(bad.argmax())
         raise ValueError(f"{name}[{row}] is {describe(labels[row])}; {need}")
     return np.require(labels, np.int64, ["C", "A", "E"])
-
-
-def check_samples(
-    X: Any, y: Any, columns: int, classes: int, dtype: np.dtype, names: tuple[str, str] = ("X", "y")
-) -> tuple[np.ndarray, np.ndarray]:
-    """Check X and its labels y together: see `check_X` and `check_y`."""
-    X = check_X(X, columns, dtype, names[0])
-    return X, check_y(y, len(X), classes, names[1])

@@ -33,6 +33,14 @@ class CSR:
             target[self.columns[entries]] = self.data[entries]
         return dense
 
+    def take(self, rows: np.ndarray) -> "CSR":
+        """Return the rows of these numbers."""
+        lengths = np.diff(self.row_starts)[rows]
+        row_starts = np.concatenate([[0], np.cumsum(lengths)])
+        # Of each entry: where its row starts here, plus its place within the row.
+        entries = np.repeat(self.row_starts[rows] - row_starts[:-1], lengths) + np.arange(row_starts[-1])
+        return CSR(row_starts, self.columns[entries], self.data[entries], (len(rows), self.shape[1]))
+
     def tolist(self) -> list[list[float]]:
         """Return the same matrix as nested lists."""
         return self.toarray().tolist()
@@ -43,6 +51,11 @@ class CSR:
         rows = np.repeat(np.arange(len(self)), np.diff(self.row_starts))
         dense[rows, self.columns] = self.data
         return dense
+
+
+def take_rows(X: np.ndarray | CSR, rows: np.ndarray) -> np.ndarray | CSR:
+    """Return the rows of these numbers, of CSR as CSR: as a dense array they might not fit into memory."""
+    return X.take(rows) if isinstance(X, CSR) else X[rows]
 
 
 def is_scipy_sparse(value: Any) -> bool:

@@ -53,9 +53,9 @@ def gradient_check(net: MLP, X: object, y: object, seed: int = 0) -> dict[str, f
     """
     if not isinstance(net, MLP):
         raise TypeError(f"net is {checks.describe(net)}; an MLP is needed")
-    copy = MLP(net.sizes, net.activation, list(net.weights), "float64")
+    copy = MLP(net.sizes, list(net.activations), list(net.weights), "float64", loss=net.loss)
     copy.biases = list(net.biases)
-    X, y = checks.check_samples(X, y, net.sizes[0], net.sizes[-1], copy.dtype)
+    X, y = copy.check_samples(X, y)
     rng = np.random.Generator(np.random.PCG64(checks.whole_number(seed, "seed", least=0, most=None)))
     if len(y) > ROWS:
         rows = rng.choice(len(y), ROWS, replace=False)
@@ -70,7 +70,7 @@ def gradient_check(net: MLP, X: object, y: object, seed: int = 0) -> dict[str, f
         return max(_error(loss, level, parameters, int(i), float(gradient[i])) for i in chosen)
 
     def loss() -> float:
-        return backend.evaluate(copy, X, y, None)[0]
+        return float(backend.losses(copy, X, y, None)[0].mean())
 
     level = loss()
     errors = {}

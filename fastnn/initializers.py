@@ -3,10 +3,15 @@
 The same seed thus gives the same draws in float32 and in float64. Biases start at zero.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
+
+from . import checks
 
 
 def generator(seed: int, *stream: int) -> np.random.Generator:
@@ -41,6 +46,11 @@ def glorot_uniform(rng: np.random.Generator, W: np.ndarray) -> None:
     _uniform(rng, W, sqrt(6 / sum(W.shape)))
 
 
+def lecun_normal(rng: np.random.Generator, W: np.ndarray) -> None:
+    """W ~ N(0, 1 / fan_in). Source: LeCun, Bottou, Orr and Müller, Efficient backprop, 1998, equation 16."""
+    _normal(rng, W, sqrt(1 / W.shape[0]))
+
+
 def zeros(rng: np.random.Generator, W: np.ndarray) -> None:
     """W = 0: for networks without hidden layers, since equal hidden units would stay equal."""
     W[...] = 0
@@ -51,8 +61,51 @@ INITIALIZERS: dict[str, Callable[[np.random.Generator, np.ndarray], None]] = {
     "he_uniform": he_uniform,
     "glorot_normal": glorot_normal,
     "glorot_uniform": glorot_uniform,
+    "lecun_normal": lecun_normal,
     "zeros": zeros,
 }
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """How every layer's weights start: `fill` draws them, `written` is what makes it again by `resolve`."""
+
+    written: str | dict[str, Any]
+    fill: Callable[[np.random.Generator, np.ndarray], None]
+
+
+def resolve(value: Any, name: str = "init") -> Initializer:
+    """Return the initialiser of a name, or of settings: {"name": "uniform", "low", "high"} or {"name": "normal", "deviation"}.
+
+    Raises TypeError or ValueError for anything else.
+    """
+    if isinstance(value, str):
+        return Initializer(value, INITIALIZERS[checks.one_of(value, name, tuple(INITIALIZERS))])
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} is {checks.describe(value)}; it must be one of {', '.join(map(repr, INITIALIZERS))}, "
+            "a list of weight arrays, one for each layer, or settings such as {'name': 'uniform', 'low': -1, 'high': 1}"
+        )
+    if value.get("name") in INITIALIZERS and len(value) == 1:
+        return resolve(value["name"], name)
+    kind = checks.one_of(value.get("name"), f"{name}['name']", (*INITIALIZERS, "uniform", "normal"))
+    needed = {"uniform": ("low", "high"), "normal": ("deviation",)}.get(kind, ())
+    if set(value) - {"name"} != set(needed):
+        raise ValueError(
+            f"{name} has the settings {', '.join(map(repr, value))}; "
+            f"{', '.join(map(repr, ('name', *needed)))} are needed for {kind!r}"
+        )
+    numbers = [
+        checks.real_number(value[key], f"{name}[{key!r}]", math.isfinite, "that is finite") for key in needed
+    ]
+    written = {"name": kind, **dict(zip(needed, numbers, strict=True))}
+    if kind == "normal":
+        (deviation,) = numbers
+        return Initializer(written, lambda rng, W: _normal(rng, W, deviation))
+    low, high = numbers
+    if not low < high:
+        raise ValueError(f"{name} is from {low:g} to {high:g}; low must be less than high")
+    return Initializer(written, lambda rng, W: _fill(W, lambda shape: rng.uniform(low, high, shape)))
 
 
 def _normal(rng: np.random.Generator, W: np.ndarray, deviation: float) -> None:

@@ -1,88 +1,82 @@
 """Model files: a network in a safetensors file, with its architecture and a checksum in the metadata.
 
-The file holds the tensors weights.0, biases.0, weights.1, ... and one metadata entry, "fastnn": a JSON
-object with the keys of `_describe`, and "sha256". That is the SHA-256 of the other keys' JSON (keys sorted,
-Python's separators, ASCII) followed, for each tensor in the order above, by a line "name dtype shape" and the
-tensor's little-endian bytes. Nothing in the file names anything that could be imported or run.
+The file holds the tensors weights.0, biases.0, weights.1, ... and one metadata entry, "fastnn", as `tensor_file` says:
+a JSON object with the keys of `_describe`. Format 1 had "activation", one name, in place of "activations" and "loss",
+which was cross-entropy; its files are read too.
 """
 
-import errno
-import hashlib
-import json
 import os
-import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import prod
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from . import checks
+from . import checks, initializers, losses, tensor_file
+from .activations import Activation, Custom, resolve
 from .atomic_file import write_atomically
-from .initializers import INITIALIZERS
 
 if TYPE_CHECKING:
     from .mlp import MLP
 
-FORMAT = 1
-LARGEST_HEADER = 2**20  # bytes; some 5,000 layers
-_LENGTH_BYTES = 8  # a safetensors file starts with the length of its JSON header
-_DTYPES = {"float32": "F32", "float64": "F64"}  # as safetensors calls them
+FORMAT = 2
+KIND = "fastnn"
+_WHAT = "model file"
+_DTYPES = ("float32", "float64")
+_KEYS = {"format", "sizes", "activations", "loss", "init", "dtype", "seed", "classes", "epochs_trained"}
 
 
 class ModelFileError(ValueError):
-    """The file is no model file, is damaged, or comes from a later version."""
+    """The file is no model file, is damaged, comes from a later version, or needs a function that was not given."""
 
 
 def save(net: "MLP", path: str | os.PathLike[str]) -> None:
     """Write `net` to the file `path`; one already there is replaced in one step, when the new one is whole.
 
-    Raises ValueError if a parameter is not finite, and OSError if the file cannot be written; the file that
-    was there is then as before.
-    """
-    import safetensors.numpy
+    A custom activation is written by its name only: `load` asks for the function.
 
-    name = _file_name(path)
+    Raises ValueError if a parameter is not finite, or if two different custom activations have one name, and OSError if
+    the file cannot be written; the file that was there is then as before.
+    """
+    name = tensor_file.file_name(path)
     tensors = {}
     for key, array in _tensors(net.weights, net.biases).items():
         array = array.copy()  # a `fit` in another thread may be at work on it
         tensors[key] = checks.finite_array(array, array.dtype, "{}[{}]".format(*key.split(".")))
-    description = _describe(net)
-    entry = json.dumps({**description, "sha256": _checksum(description, tensors)})
-    data = safetensors.numpy.save(tensors, {"fastnn": entry})
-    if _header_length(data) > LARGEST_HEADER:
-        raise ValueError(f"the names of the layers and classes need more than {LARGEST_HEADER} bytes")
-    write_atomically(name, data)
+    write_atomically(name, tensor_file.encode(KIND, _describe(net), tensors))
 
 
-def load(path: str | os.PathLike[str]) -> "MLP":
+def load(path: str | os.PathLike[str], activations: Mapping[str, Any] | None = None) -> "MLP":
     """Return the network in the file `path`, made by `save`.
 
-    Raises FileNotFoundError if there is no such file, another OSError if it cannot be read, and
-    ModelFileError, a ValueError, if it is anything but what `save` wrote.
+    Parameters
+    ----------
+    path: the name of the file.
+    activations: {name: function} for each custom activation in it: the function of one number, or an object of
+        `fastnn.activations`, as the network was made with. That it is the same function cannot be checked.
+
+    Raises FileNotFoundError if there is no such file, another OSError if it cannot be read, and ModelFileError, a
+    ValueError, if it is anything but what `save` wrote, or has a custom activation that `activations` lacks.
     """
-    name = _file_name(path)
+    name = tensor_file.file_name(path)
+    given = _check_given(activations)
     try:
-        if not stat.S_ISREG(os.stat(name).st_mode):  # before opening: a pipe would wait for its writer
-            raise OSError(errno.EINVAL, "it is not a file")
-        with open(name, "rb") as file:
-            return _network(*_read(file))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(error.errno, f"there is no model file {name!r}") from None
-    except OSError as error:
-        raise OSError(error.errno, f"{name!r} cannot be read: {error.strerror or error}") from error
+        return _network(*tensor_file.read(name, KIND, _WHAT, _check), given)
     except (TypeError, ValueError) as error:
         raise ModelFileError(f"{name!r} cannot be loaded: {error}") from None
 
 
-def _file_name(path: Any) -> str:
-    if not isinstance(path, str | bytes | os.PathLike):
-        raise TypeError(f"path is {checks.describe(path)}; the name of a file is needed")
-    name = os.fsdecode(path)
-    if "\0" in name:
-        raise ValueError(f"path is {name!r}; the name of a file holds no null character")
-    return name
+def _check_given(activations: Any) -> dict[str, Any]:
+    if activations is None:
+        return {}
+    if not isinstance(activations, Mapping):
+        raise TypeError(
+            f"activations is {checks.describe(activations)}; a dict from a custom activation's name to its function is needed"
+        )
+    for name, value in activations.items():
+        if not isinstance(value, Activation) and (isinstance(value, type) or not callable(value)):
+            raise TypeError(
+                f"activations[{name!r}] is {checks.describe(value)}; a function of one number is needed"
+            )
+    return dict(activations)
 
 
 def _tensors(weights: Sequence[Any], biases: Sequence[Any]) -> dict[str, Any]:
@@ -95,10 +89,18 @@ def _tensors(weights: Sequence[Any], biases: Sequence[Any]) -> dict[str, Any]:
 
 
 def _describe(net: "MLP") -> dict[str, Any]:
+    custom: dict[str, Activation] = {}
+    for activation in net.activations:
+        if isinstance(activation, Custom) and custom.setdefault(activation.name, activation) != activation:
+            raise ValueError(
+                f"two custom activations are named {activation.name!r}, and could not be told apart in a file; "
+                "make them with Custom(function, name=...)"
+            )
     return {
         "format": FORMAT,
         "sizes": list(net.sizes),
-        "activation": net.activation,
+        "activations": [activation.settings() for activation in net.activations],
+        "loss": net.loss.settings(),
         "init": net.init,
         "dtype": net.dtype.name,
         "seed": net.seed,
@@ -107,107 +109,84 @@ def _describe(net: "MLP") -> dict[str, Any]:
     }
 
 
-def _checksum(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
-    for name, array in tensors.items():
-        digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
-        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False))
-    return digest.hexdigest()
-
-
-def _header_length(data: bytes) -> int:
-    return int.from_bytes(data[:_LENGTH_BYTES], "little")
-
-
-def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the description and the tensors; a ValueError or TypeError says what is wrong with the file.
-
-    The header is small, and is held against the architecture and the file's size before any data are read.
-    """
-    import safetensors.numpy
-
-    size = os.fstat(file.fileno()).st_size
-    start = file.read(_LENGTH_BYTES)
-    length = _header_length(start)
-    if length > min(LARGEST_HEADER, size - _LENGTH_BYTES):
-        raise ValueError("it is not a model file, or it is cut short")
-    header = file.read(length)
-    table = _json_object(header.decode(), "the header")
-    description, checksum = _check_metadata(table.pop("__metadata__", None))
-    shapes = _check_table(table, description)
-    itemsize = np.dtype(description["dtype"]).itemsize
-    needed = _LENGTH_BYTES + length + itemsize * sum(map(prod, shapes.values()))
-    if size != needed:
-        raise ValueError(f"it has {size} bytes, and its network needs {needed}: it is damaged")
-    try:
-        loaded = safetensors.numpy.load(start + header + file.read())
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"it is damaged ({error})") from None
-    tensors = {name: loaded[name] for name in shapes}
-    if _checksum(description, tensors) != checksum:
-        raise ValueError("its SHA-256 is not that of its content: it is damaged")
-    return description, tensors
-
-
-def _json_object(text: str, what: str) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = dict(pairs)
-        if len(keys) != len(pairs):
-            raise ValueError("a key stands twice")
-        return keys
-
-    try:
-        value = json.loads(text, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{what} is not the JSON of a model ({error})") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{what} is not that of a model file")
-    return value
-
-
-def _check_metadata(metadata: Any) -> tuple[dict[str, Any], str]:
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("fastnn"), str):
-        raise ValueError("it is a safetensors file that fastnn did not write")
-    description = _json_object(metadata["fastnn"], "the description of the network")
-    version = checks.whole_number(description.get("format"), "format")
-    if version > FORMAT:
-        raise ValueError(f"it has format {version}, of a later fastnn; this one reads format {FORMAT}")
-    keys = {"format", "sizes", "activation", "init", "dtype", "seed", "classes", "epochs_trained", "sha256"}
-    if description.keys() != keys or metadata.keys() != {"fastnn"}:
+def _check(description: dict[str, Any], table: dict[str, Any]) -> list[str]:
+    """See `tensor_file.Check`; the description is made one of the newest format, but for its number."""
+    version = tensor_file.check_format(description, FORMAT)
+    keys = (_KEYS - {"activations", "loss"}) | {"activation"} if version == 1 else _KEYS
+    if description.keys() != keys:
         raise ValueError("the description of the network lacks an entry, or has one that is not known")
     checks.check_sizes(description["sizes"])
-    checks.one_of(description["dtype"], "dtype", tuple(_DTYPES))
-    checks.one_of(description["init"], "init", (*INITIALIZERS, "given"))
-    return description, description.pop("sha256")
+    checks.one_of(description["dtype"], "dtype", _DTYPES)
+    if description["init"] != "given":
+        initializers.resolve(description["init"])
+    return _check_table(table, description)
 
 
-def _check_table(table: dict[str, Any], description: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor of the architecture, which `table` has exactly."""
+def _check_table(table: dict[str, Any], description: dict[str, Any]) -> list[str]:
+    """Return the names of the architecture's tensors, of which `table` has exactly these, of the right shapes."""
     layers = list(pairwise(description["sizes"]))
     shapes = _tensors(layers, [(units,) for _, units in layers])
     if table.keys() != shapes.keys():
         raise ValueError("its tensors are not the weights and biases of its network")
-    dtype = _DTYPES[description["dtype"]]
+    dtype = tensor_file.DTYPES[description["dtype"]]
     for name, shape in shapes.items():
         entry = table[name]
         if not isinstance(entry, dict) or entry.get("dtype") != dtype or entry.get("shape") != list(shape):
             raise ValueError(f"{name} is not of type {dtype} and shape {shape}, which its network needs")
-    return shapes
+    return list(shapes)
 
 
-def _network(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> "MLP":
+def _network(description: dict[str, Any], tensors: dict[str, Any], given: dict[str, Any]) -> "MLP":
     from .mlp import MLP  # mlp imports this module when it saves
 
     arrays = list(tensors.values())
     net = MLP(
         description["sizes"],
-        activation=description["activation"],
+        activation=_activations(description, given),
         init=arrays[0::2],
         dtype=description["dtype"],
         seed=description["seed"],
+        loss=_loss(description),
     )
     net.biases = arrays[1::2]
     net.classes = description["classes"]
     net.epochs_trained = description["epochs_trained"]
     net._init = description["init"]  # what it was before the training; the weights were given only here
     return net
+
+
+def _activations(description: dict[str, Any], given: dict[str, Any]) -> list[Activation]:
+    """Return the activation of each hidden layer."""
+    hidden = len(description["sizes"]) - 2
+    if description["format"] == 1:
+        name = checks.one_of(description["activation"], "activation", ("relu", "identity"))
+        return [resolve(name)] * hidden
+    found = description["activations"]
+    if not isinstance(found, list) or len(found) != hidden:
+        raise ValueError(f"activations is not a list of {hidden}, one for each hidden layer")
+    return [_activation(settings, f"activations[{i}]", given) for i, settings in enumerate(found)]
+
+
+def _activation(settings: Any, name: str, given: dict[str, Any]) -> Activation:
+    if not isinstance(settings, dict):
+        raise TypeError(f"{name} is {checks.describe(settings)}; settings are needed")
+    if settings.get("name") != "custom":
+        return resolve(settings, name)
+    function = settings.get("function")
+    if not isinstance(function, str):
+        raise TypeError(f"{name}.function is {checks.describe(function)}; a name is needed")
+    if function not in given:
+        raise ValueError(
+            f"{name} is the custom function {function!r}, which a file cannot hold; give it: "
+            f"fastnn.load(path, activations={{{function!r}: function}})"
+        )
+    value = given[function]
+    # Under the old name, so that it is asked for by that one again.
+    return value if isinstance(value, Activation) else Custom(value, name=function)
+
+
+def _loss(description: dict[str, Any]) -> losses.Loss:
+    settings = {"name": "cross_entropy"} if description["format"] == 1 else description["loss"]
+    if not isinstance(settings, dict):
+        raise TypeError(f"loss is {checks.describe(settings)}; settings are needed")
+    return losses.resolve(settings)

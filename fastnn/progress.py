@@ -19,13 +19,13 @@ class Reporter(Protocol):
         done_rows: int,
         rows: int,
         loss: float,
-        accuracy: float,
+        accuracy: float | None,
         seconds: float,
     ) -> None:
         """Hear about every chunk of steps, about 30 ms of work.
 
-        `epoch` counts from 1 within this call of fit; `loss` and `accuracy` are means over the `done_rows` of
-        the epoch's `rows`; `seconds` have passed since the epoch began.
+        `epoch` counts from 1 within this call of fit; `loss` and `accuracy` (None for losses of values) are means over
+        the `done_rows` of the epoch's `rows`; `seconds` have passed since the epoch began.
         """
 
     def on_epoch(self, net: "MLP", history: History) -> None:
@@ -54,12 +54,15 @@ class PlainProgress:
 
     def on_epoch(self, net: "MLP", history: History) -> None:
         """Print the epoch's figures."""
-        line = f"epoch {len(history.loss)}/{self._epochs}  loss {history.loss[-1]:.4f}"
-        line += f"  accuracy {history.accuracy[-1]:.2%}".replace("%", " %")
+        line = f"epoch {len(history.loss)}/{self._epochs}  loss {history.loss[-1]:.4f}{_accuracy(history.accuracy)}"
         if history.val_loss:
-            line += f"  validation loss {history.val_loss[-1]:.4f}"
-            line += f"  accuracy {history.val_accuracy[-1]:.2%}".replace("%", " %")
+            line += f"  validation loss {history.val_loss[-1]:.4f}{_accuracy(history.val_accuracy)}"
         print(f"{line}  {history.samples_per_second[-1]:,.0f} samples/s", flush=True)
+
+
+def _accuracy(values: list[float]) -> str:
+    """Return the last accuracy in words, or nothing for losses of values, which have none."""
+    return f"  accuracy {values[-1]:.2%}".replace("%", " %") if values else ""
 
 
 def reporter(progress: Any) -> Reporter:

@@ -3,11 +3,16 @@
 processor   the vector width chosen for it            tile       the register tile in LLVM's vector IR
 layout      where a network's numbers lie             layers     a dense layer's three products, cut into tiles
 compress    rows that are mostly zeros                sparse     a first layer's two products over them
-softmax     softmax and its loss, row by row          exp_log    exponential and logarithm
-update      the optimisers                            vectors    pieces of vector IR, and transpose
+functions   small kernels that are called by address: activations, losses, update (the optimisers), dropout
+optimize    what becomes of a gradient: when it is applied, clipping, limits of norms
+softmax     softmax and its loss, row by row          loss_rows  the other losses, row by row
+exp_log     exponential and logarithm                 normal     the normal distribution's tail
+random      random numbers by counter                 augment    distorted copies of images
+vectors     pieces of vector IR                       transpose  a block of numbers, in registers
 train       chunks of whole training steps            infer      forward passes
-product, elementwise, operations     the same as functions of arrays
+product, elementwise, operations     products and functions of arrays, for users
 threads, sync, denormals             teams of threads, their barrier, their floating-point state
+peak        the processor's peak rate, measured
 _jit, _cache, arrays                 compiling, the cache on disk, arrays as kernels want them
 """
 

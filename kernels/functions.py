@@ -5,11 +5,16 @@ addresses and calls them. So it is compiled once for all networks, a new functio
 one that a user wrote is called like the others. The call costs 2 ns and is made for a whole tile or run of numbers.
 """
 
+from weakref import WeakKeyDictionary
+
 from llvmlite import ir
 from numba import carray, types
 from numba.core.extending import intrinsic
 
 from ._jit import helper, jit
+
+# To ask Numba again would take its locks, and a child that another thread forks meanwhile would wait for them for ever.
+_ADDRESSES = WeakKeyDictionary()
 
 
 def function_address(kernel, *arguments):
@@ -17,9 +22,13 @@ def function_address(kernel, *arguments):
 
     It is valid as long as the kernel lives. The function takes its arguments as C would and returns nothing.
     """
-    kernel.compile(arguments)
-    compiled = kernel.overloads[arguments]
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+    known = _ADDRESSES.setdefault(kernel, {})
+    if arguments not in known:
+        kernel.compile(arguments)
+        compiled = kernel.overloads[arguments]
+        name = compiled.fndesc.llvm_cfunc_wrapper_name
+        known[arguments] = compiled.library.get_pointer_to_function(name)
+    return known[arguments]
 
 
 def named(name, function):

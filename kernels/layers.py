@@ -5,9 +5,28 @@ A product's tiles are numbered panel by panel, and within a panel strip by strip
 """
 
 from ._jit import helper, inlined
-from .layout import ACTIVATION, BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
+from .functions import call
+from .layout import (
+    ACTIVATION,
+    BIAS,
+    CALLED,
+    DROPPER,
+    FAN_IN,
+    FAN_OUT,
+    FUNCTION,
+    IDENTITY,
+    OUTPUT,
+    PADDED_OUT,
+    RELU,
+    STRIDE,
+    THRESHOLD,
+    WEIGHTS,
+    A,
+    B,
+)
+from .layout import SCALE as DROPOUT_SCALE
 from .processor import VECTOR_BYTES
-from .tile import MASK, ROWS, STORE, VECTORS, address, multiply_tile
+from .tile import MASK, ROWS, SCALE, STORE, VECTORS, address, multiply_tile
 from .transpose import transpose_block
 
 
@@ -69,9 +88,37 @@ def forward_tiles(rows, layer, itemsize):
     return panels(layer[PADDED_OUT], itemsize) * strips(rows)
 
 
+@helper
+def activate(first_row, rows, column, width, layer, constants, y, slopes, key):
+    """Y = f(Y), S = f'(Y) in rows and columns of a layer whose activation is CALLED, then dropout where there is any.
+
+    Y is in y, S in slopes, at the same place; an empty `slopes` asks for Y alone. `key` is the layer's stream of random numbers.
+    """
+    place = layer[OUTPUT] + first_row * layer[STRIDE] + column
+    columns = min(width, layer[FAN_OUT] - column)  # the padding stays 0
+    values = address(y, place)
+    slope_place = address(slopes, place) if slopes.size > 0 else 0
+    call(
+        layer[FUNCTION],
+        (values, slope_place, rows, columns, layer[STRIDE], constants[A], constants[B]),
+    )
+    if layer[DROPPER] != 0:
+        counter = first_row * layer[FAN_OUT] + column
+        call(
+            layer[DROPPER],
+            (
+                values, slope_place, rows, columns, layer[STRIDE], counter, layer[FAN_OUT], layer[THRESHOLD],
+                constants[DROPOUT_SCALE], key,
+            ),
+        )  # fmt: skip
+
+
 @inlined
-def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y, plan):
-    """Y = f(X W + b), tiles [first, last): X (rows, fan_in) from x[x_start:], Y (rows, fan_out) in y at the layer's place."""
+def forward(first, last, rows, layer, constants, parameters, x, x_stride, y, slopes, key, plan):
+    """Y = f(X W + b), tiles [first, last): X (rows, fan_in) at address x, Y (rows, fan_out) in y at the layer's place.
+
+    slopes, key: see `activate`.
+    """
     itemsize = y.itemsize
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
@@ -90,7 +137,7 @@ def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y, plan)
                 stop - start,
                 width // vector,
                 fan_in,
-                address(x, x_start + start * x_stride),
+                x + start * x_stride * itemsize,
                 x_stride,
                 1,
                 address(parameters, layer[WEIGHTS] + column * fan_in),
@@ -102,6 +149,8 @@ def forward(first, last, rows, layer, parameters, x, x_start, x_stride, y, plan)
                 STORE,
                 plan_tile(plan, tile - first, last - first, fan_in),
             )
+            if layer[ACTIVATION] == CALLED:
+                activate(start, stop - start, column, width, layer, constants, y, slopes, key)
             start = stop
             tile += 1
 
@@ -139,13 +188,17 @@ def backward_tiles(rows, below, itemsize):
 
 @inlined
 def backward(first, last, rows, layer, below, parameters, outputs, gradients, scratch, plan, numbers):
-    """dX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`."""
+    """dX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`.
+
+    Where f is CALLED, f'(X) lies where dX goes.
+    """
     itemsize = outputs.itemsize
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     stride = below[STRIDE]
     count = strips(rows)
-    mode = MASK if below[ACTIVATION] == RELU else STORE
+    activation = below[ACTIVATION]
+    mode = MASK if activation == RELU else (STORE if activation == IDENTITY else SCALE)
     tile = first
     while tile < last:
         column = tile // count * panel
@@ -180,7 +233,7 @@ def backward(first, last, rows, layer, below, parameters, outputs, gradients, sc
                 width,
                 address(gradients, place),
                 stride,
-                address(outputs, place) if mode == MASK else 0,
+                0 if mode == STORE else address(outputs if mode == MASK else gradients, place),
                 outputs.dtype.type(-float("inf")),
                 mode,
                 plan_tile(plan, strip, count, layer[FAN_OUT]),

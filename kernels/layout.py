@@ -14,9 +14,17 @@ from .arrays import ALIGNMENT
 from .tile import ROWS, VECTORS, lanes
 
 # Columns of the table, one row a layer.
-FAN_IN, FAN_OUT, PADDED_OUT, WEIGHTS, BIAS, OUTPUT, STRIDE, ACTIVATION = range(8)
+FAN_IN, FAN_OUT, PADDED_OUT, WEIGHTS, BIAS, OUTPUT, STRIDE, ACTIVATION, FUNCTION, DROPPER, THRESHOLD = range(
+    11
+)
+COLUMNS = 11
 
-IDENTITY, RELU = 0, 1
+# What the register tile does by itself, and what it leaves to the functions whose addresses are FUNCTION and, where outputs are
+# dropped, DROPPER.
+IDENTITY, RELU, CALLED = range(3)
+
+# Columns of the constants, one row a layer, in the parameters' dtype: the activation's two, and what dropout scales by.
+A, B, SCALE = range(3)
 
 
 def _round_up(number, multiple):
@@ -39,7 +47,10 @@ class Layout:
     """Offsets of a network's arrays, in elements of `dtype`."""
 
     dtype: np.dtype
-    table: np.ndarray  # int64 (layers, 8), columns as above
+    table: np.ndarray  # int64 (layers, COLUMNS), columns as above
+    constants: (
+        np.ndarray
+    )  # (layers + 1, 3), columns as above; the last row is of the inputs, which may be dropped out
     input_stride: int
     parameters: int  # elements of the parameters' arena
     batch_rows: int  # rows that the activations hold
@@ -59,8 +70,21 @@ class Layout:
         return self.outputs + 2 * self.batch_rows * self.input_stride
 
 
+@dataclass(frozen=True)
+class Activation:
+    """What follows a layer's product: a code; where that is CALLED, the addresses of functions and their numbers."""
+
+    code: int
+    function: int = 0
+    a: float = 0.0
+    b: float = 0.0
+    dropper: int = 0
+    threshold: int = 0
+    scale: float = 1.0
+
+
 def make_layout(sizes, activations, dtype, batch_rows, gathers=True, block=0):
-    """Lay out a network of layer `sizes` with one activation code per layer, for batches of up to `batch_rows` rows.
+    """Lay out a network of layer `sizes` with one Activation per layer, for batches of up to `batch_rows` rows.
 
     `gathers` says whether batches are gathered into the activations' arena; where the inputs are compressed instead, see
     sparse.py, `block` is how many of their columns' gradients are held at once.
@@ -68,13 +92,19 @@ def make_layout(sizes, activations, dtype, batch_rows, gathers=True, block=0):
     dtype = np.dtype(dtype)
     itemsize = dtype.itemsize
     vector = lanes(itemsize)
-    table = np.zeros((len(sizes) - 1, 8), dtype=np.int64)
+    table = np.zeros((len(sizes) - 1, COLUMNS), dtype=np.int64)
+    constants = np.zeros((len(sizes), 3), dtype=dtype)
     parameters = outputs = 0
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         padded = _round_up(fan_out, vector)
         stride = row_stride(fan_out, itemsize)
         bias = parameters + fan_in * padded
-        table[layer] = fan_in, fan_out, padded, parameters, bias, outputs, stride, activations[layer]
+        follows = activations[layer]
+        table[layer] = (
+            fan_in, fan_out, padded, parameters, bias, outputs, stride, follows.code,
+            follows.function, follows.dropper, follows.threshold,
+        )  # fmt: skip
+        constants[layer] = follows.a, follows.b, follows.scale
         parameters = _round_up(bias + padded, ALIGNMENT // itemsize)
         outputs += _round_up(batch_rows * stride, ALIGNMENT // itemsize)
     panel = VECTORS * vector
@@ -84,7 +114,7 @@ def make_layout(sizes, activations, dtype, batch_rows, gathers=True, block=0):
         panel * max(_round_up(max(sizes[1:]), vector), ROWS, 2 * block), ALIGNMENT // itemsize
     )
     input_stride = row_stride(sizes[0], itemsize) if gathers else 0
-    return Layout(dtype, table, input_stride, parameters, batch_rows, outputs, scratch)
+    return Layout(dtype, table, constants, input_stride, parameters, batch_rows, outputs, scratch)
 
 
 def _panels(layout, layer, arena):

@@ -7,7 +7,7 @@ from .arrays import aligned_empty, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
 from .product import DEPTH, STRIPS, is_direct_b, multiply
 from .sync import SYNC_WORDS
-from .threads import get_num_threads, run_together
+from .threads import get_num_threads, team_of
 from .tile import ROWS, VECTORS, lanes
 
 _NO_SYNC = np.zeros(SYNC_WORDS, dtype=np.int64)  # one thread meets nobody and writes nothing here
@@ -96,7 +96,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     if threads == 1:
         multiply(0, 1, _NO_SYNC, *operands)  # a team would cost as much as a small product
     else:
-        run_together(threads, multiply, *operands)
+        with team_of(threads) as team:
+            team.run(multiply, team.sync, *operands)
     return out
 
 

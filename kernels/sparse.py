@@ -15,12 +15,14 @@ from numba import types
 from numba.core.extending import intrinsic
 
 from ._jit import helper, inlined
-from .layers import bias_gradient
-from .layout import ACTIVATION, BIAS, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
+from .functions import call
+from .layers import activate, bias_gradient
+from .layout import ACTIVATION, BIAS, CALLED, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
+from .optimize import DIRECT, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .sync import share
 from .tile import VECTORS, address, fetch_line
-from .update import RATE, SGD, update
+from .update import RATE
 from .vectors import INT32, INT64, fused_multiply_add, load_vector, splat, store_vector, vector_type
 
 UNROLL = 4
@@ -255,6 +257,24 @@ def fetch_entries(first, last, batch, values, indices, pointers):
 
 
 @helper
+def drop_batch(
+    thread, threads, batch, width, values, indices, pointers, dropped, dropper, threshold, scale, key
+):
+    """Write the entries of the rows `batch` of X, of `width` columns, some dropped out, to `dropped`; this thread's share."""
+    first, last = share(batch.size, thread, threads)
+    for i in range(first, last):
+        start = pointers[batch[i], 0]
+        length = pointers[batch[i], pointers.shape[1] - 1] - start
+        call(
+            dropper,
+            (
+                address(values, start), address(indices, start), length, address(dropped, start), i * width, threshold, scale,
+                key,
+            ),
+        )  # fmt: skip
+
+
+@helper
 def _passes(layer, itemsize):
     """How many passes over the entries serve all columns of the layer."""
     wide = PANELS * VECTORS * (VECTOR_BYTES // itemsize)
@@ -262,8 +282,10 @@ def _passes(layer, itemsize):
 
 
 @inlined
-def sparse_forward(thread, threads, layer, parameters, batch, values, indices, pointers, y):
-    """Y = f(X W + b) for the rows `batch` of the compressed X, this thread's share; Y as in layers.forward."""
+def sparse_forward(
+    thread, threads, layer, constants, parameters, batch, values, indices, pointers, y, slopes, key
+):
+    """Y = f(X W + b) for the rows `batch` of the compressed X, this thread's share; the others as in layers.forward."""
     vector = VECTOR_BYTES // y.itemsize
     panel = VECTORS * vector
     rows = batch.size
@@ -296,12 +318,13 @@ def sparse_forward(thread, threads, layer, parameters, batch, values, indices, p
                 stride if block else 0,
                 low if block == blocks - 1 else everything,
             )
+        if layer[ACTIVATION] == CALLED:
+            activate(start, stop - start, column, width, layer, constants, y, slopes, key)
 
 
 @inlined
 def sparse_update(
-    thread, threads, layer, optimizer, settings, parameters, first, second, batch, values, indices, pointers, bounds,
-    gradients, scratch,
+    thread, threads, layer, how, settings, parameters, moments, batch, values, indices, pointers, bounds, gradients, scratch,
 ):  # fmt: skip
     """dW = X^T dZ for the rows `batch` of the compressed X and its update, this thread's share of passes and blocks."""
     itemsize = parameters.itemsize
@@ -309,7 +332,7 @@ def sparse_update(
     panel = VECTORS * vector
     fan_in = layer[FAN_IN]
     blocks = bounds.size - 1
-    direct = optimizer == SGD
+    direct = how[MODE] == DIRECT
     begin, end = share(_passes(layer, itemsize) * blocks, thread, threads)
     for part in range(begin, end):
         column = part // blocks * PANELS * panel
@@ -337,23 +360,18 @@ def sparse_update(
             w2,
             address(gradients, layer[OUTPUT] + column),
             layer[STRIDE],
-            -settings[RATE] if direct else parameters.dtype.type(1),
+            -settings[0, RATE] if direct else parameters.dtype.type(1),
         )
         for inner in range(0, width, panel):
             used = min(panel, width - inner)
             if not direct:
                 start = layer[WEIGHTS] + (column + inner) * fan_in + bounds[block] * used
-                stop = start + columns * used
                 gradient = scratch[columns * inner : columns * (inner + used)]
-                update(
-                    optimizer, settings, parameters[start:stop], first[start:stop], second[start:stop], gradient
-                )  # fmt: skip
+                apply_gradient(how, settings[0], parameters, moments, start, gradient, gradient.size)
         if block == 0:
             for inner in range(0, width, panel):
                 used = min(panel, width - inner)
                 sums = scratch[:used]
                 bias_gradient(batch.size, layer, column + inner, used, gradients, sums)
-                start, stop = layer[BIAS] + column + inner, layer[BIAS] + column + inner + used
-                update(
-                    optimizer, settings, parameters[start:stop], first[start:stop], second[start:stop], sums
-                )
+                place = layer[BIAS] + column + inner
+                apply_gradient(how, settings[1], parameters, moments, place, sums, used)

@@ -186,25 +186,26 @@ def _work(thread, threads, sync, inbox):
             job.pending[thread - 1].release()
 
 
-_kept = None  # a team that waits for the next product
+_kept = None  # a team that waits for the next product or prediction
 _kept_lock = _thread.allocate_lock()
 
 
-def run_together(threads, kernel, *arguments):
-    """Call kernel(thread, threads, sync, *arguments) in each of `threads` threads, which are kept for the next call.
+@contextlib.contextmanager
+def team_of(threads):
+    """A team of so many threads, kept for the next who asks: starting threads takes 100 us and more.
 
-    Starting threads takes 100 us and more. Where another caller has them, a team is made for this call.
+    Where another caller has them, or one thread is enough, a team is made for this one.
     """
     global _kept
-    if not _kept_lock.acquire(blocking=False):
+    if threads == 1 or not _kept_lock.acquire(blocking=False):
         with Team(threads) as team:
-            team.run(kernel, team.sync, *arguments)
+            yield team
         return
     try:
         if _kept is None or _kept.threads != threads:
             if _kept is not None:
                 _kept.close()
             _kept = Team(threads)
-        _kept.run(kernel, _kept.sync, *arguments)
+        yield _kept
     finally:
         _kept_lock.release()

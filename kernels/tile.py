@@ -11,6 +11,7 @@ of whole vectors. What happens to acc is the `mode`:
     STORE     C[i, j]  = max(s, acc + bias[j])    s = -inf keeps everything, s = 0 is ReLU; bias may be absent (address 0)
     UPDATE    C[i, j] += s * acc                  s = 1 adds a further block of k, s = -rate is a step of gradient descent
     MASK      C[i, j]  = acc if E[i, j] > 0 else 0    the derivative of ReLU; E is laid out as C
+    SCALE     C[i, j]  = acc E[i, j]                  any other derivative; E is laid out as C, and may be C
     STORE_PART, UPDATE_PART    C[i, j] = acc, or += acc, for the first `extra` columns only: the others are not touched
 
 A tile can ask for memory that is needed later, one cache line a turn of its loop: `ahead` is 0, or the address of five int64,
@@ -39,7 +40,7 @@ from .vectors import (
     vector_type,
 )
 
-STORE, UPDATE, MASK, STORE_PART, UPDATE_PART = range(5)
+STORE, UPDATE, MASK, SCALE, STORE_PART, UPDATE_PART = range(6)
 
 VECTORS = 2
 ROWS = host().tile_rows
@@ -187,12 +188,13 @@ def _tile_function(module, element, rows, vectors):
             result.add_incoming(sums[row][v], loop)
             results[row].append(result)
     s_vector = splat(builder, s, vector)
-    names = ("store", "biased", "stored", "update", "mask", "store_part", "update_part")
+    names = ("store", "biased", "stored", "update", "mask", "scale", "store_part", "update_part")
     blocks = {name: function.append_basic_block(name) for name in names}
     switch = builder.switch(mode, blocks["store"])
     for number, name in (
         (UPDATE, "update"),
         (MASK, "mask"),
+        (SCALE, "scale"),
         (STORE_PART, "store_part"),
         (UPDATE_PART, "update_part"),
     ):
@@ -240,13 +242,18 @@ def _tile_function(module, element, rows, vectors):
                 store_lanes(builder, value, place, inside)
         builder.ret_void()
 
-    builder.position_at_end(blocks["mask"])
-    for row in range(rows):
-        extra_row = builder.gep(extra, [builder.mul(ldc, ir.Constant(INT64, row))])
-        for v in range(vectors):
-            kept = builder.fcmp_ordered(">", load(builder, extra_row, v), zero)
-            store(builder, builder.select(kept, results[row][v], zero), c_rows[row], v)
-    builder.ret_void()
+    for mode in ("mask", "scale"):
+        builder.position_at_end(blocks[mode])
+        for row in range(rows):
+            extra_row = builder.gep(extra, [builder.mul(ldc, ir.Constant(INT64, row))])
+            for v in range(vectors):
+                factor = load(builder, extra_row, v)
+                if mode == "scale":
+                    value = builder.fmul(results[row][v], factor)
+                else:
+                    value = builder.select(builder.fcmp_ordered(">", factor, zero), results[row][v], zero)
+                store(builder, value, c_rows[row], v)
+        builder.ret_void()
     return function
 
 

@@ -1,6 +1,6 @@
 """A chunk of whole training steps in one kernel, executed side by side by every thread of a team.
 
-One step: gather the batch's rows, forward, softmax and loss, backward, update. Work is cut into tiles by the problem's size
+One step: gather the batch's rows, forward, loss, backward, update. Work is cut into tiles by the problem's size
 and shared out in contiguous runs; threads meet at a barrier where one phase reads what others wrote in the phase before.
 """
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from ._jit import helper, inlined, jit
 from .denormals import flush_denormals, restore_denormals
+from .functions import call
 from .layers import (
     PLAN_WORDS,
     backward,
@@ -22,18 +23,25 @@ from .layers import (
     strips,
     weight_tiles,
 )
-from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, STRIDE, WEIGHTS
+from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE, WEIGHTS
+from .optimize import DIRECT, GLOBAL, LIMITED, MODE, apply_gradient, apply_kept, limit_norms
 from .processor import VECTOR_BYTES
-from .softmax import softmax_cross_entropy_row
-from .sparse import fetch_entries, sparse_forward, sparse_update
+from .random import subkey
+from .sparse import drop_batch, fetch_entries, sparse_forward, sparse_update
 from .sync import announce, barrier, farewell, share
 from .tile import STORE, UPDATE, VECTORS, address, multiply_tile
-from .update import RATE, SGD, update
+from .update import RATE, SETTINGS
+
+# Words of the array `objective`: the address of the loss, and what it is called with (see losses.py).
+LOSS, TARGETS, TARGET_STRIDE, ROW_WEIGHTS = range(4)
+
+# Words of the array `inputs`: how X is dropped out, as in layout.py: the address of a function, or 0, and its threshold.
+DROPPER, THRESHOLD = range(2)
 
 
 @helper
-def _gather(thread, threads, batch, X, x, x_start, x_stride):
-    """Copy the batch's rows of X (n, d) to x[x_start:], each thread its share."""
+def _gather(thread, threads, batch, X, x, x_start, x_stride, inputs, scale, key):
+    """Copy the batch's rows of X (n, d) to x[x_start:], each thread its share, and drop out what is to be."""
     first, last = share(batch.size, thread, threads)
     columns = X.shape[1]
     for i in range(first, last):
@@ -42,6 +50,12 @@ def _gather(thread, threads, batch, X, x, x_start, x_stride):
         source = X[batch[i]]
         for j in range(columns):  # not target[:] = source: Numba compiles its error message for 2.5 s
             target[j] = source[j]
+        if inputs[DROPPER] != 0:
+            place = address(x, start)
+            call(
+                inputs[DROPPER],
+                (place, 0, 1, columns, x_stride, i * columns, columns, inputs[THRESHOLD], scale, key),
+            )
 
 
 @helper
@@ -55,44 +69,36 @@ def _output_rows(thread, threads, rows, layer, itemsize):
 
 
 @helper
-def _loss(first, last, rows, layer, outputs, gradients, batch, y, row_losses, row_correct):
-    """dZ = (softmax(Z) - onehot(y)) / rows for rows [first, last) of the output layer, with their losses."""
-    scale = outputs.dtype.type(1) / outputs.dtype.type(rows)
-    for i in range(first, last):
-        start = layer[OUTPUT] + i * layer[STRIDE]
-        row = gradients[start : start + layer[PADDED_OUT]]
-        logits = outputs[start : start + layer[PADDED_OUT]]
-        for j in range(row.size):
-            row[j] = logits[j]
-        row_losses[i], row_correct[i] = softmax_cross_entropy_row(row, layer[FAN_OUT], y[batch[i]], scale)
+def _loss(first, last, layer, outputs, gradients, batch, objective, numbers, total, row_losses, row_correct):
+    """dZ of the loss for rows [first, last) of the output layer, with their losses; `total` is the sum of the rows' weights."""
+    # Where all rows of a batch weigh nothing, there is nothing to learn from it.
+    scale = outputs.dtype.type(1.0 / total if total > 0 else 0.0)
+    call(
+        objective[LOSS],
+        (
+            address(outputs, layer[OUTPUT]), address(gradients, layer[OUTPUT]), layer[STRIDE], layer[PADDED_OUT],
+            layer[FAN_OUT], first, last, address(batch, 0), objective[TARGETS], objective[TARGET_STRIDE],
+            objective[ROW_WEIGHTS], scale, numbers[0], numbers[1], address(row_losses, 0), address(row_correct, 0),
+        ),
+    )  # fmt: skip
 
 
 @inlined
 def _update_layer(
-    thread,
-    threads,
-    rows,
-    layer,
-    optimizer,
-    settings,
-    parameters,
-    first,
-    second,
-    x,
-    x_start,
-    x_stride,
-    gradients,
-    scratch,
-    plan,
-):
-    """dW = X^T dZ and db = sum of dZ's rows, each tile applied to its weights while it is in the first-level cache."""
-    vector = VECTOR_BYTES // x.itemsize
+    thread, threads, rows, layer, how, settings, parameters, moments, x, x_stride, gradients, scratch, plan,
+):  # fmt: skip
+    """dW = X^T dZ and db = sum of dZ's rows, each tile applied to its weights while it is in the first-level cache.
+
+    X is at address x.
+    """
+    itemsize = parameters.itemsize
+    vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     fan_in = layer[FAN_IN]
     count = strips(fan_in)
-    begin, end = share(weight_tiles(layer, x.itemsize), thread, threads)
-    direct = optimizer == SGD
-    s = -settings[RATE] if direct else x.dtype.type(-float("inf"))
+    begin, end = share(weight_tiles(layer, itemsize), thread, threads)
+    direct = how[MODE] == DIRECT
+    s = -settings[0, RATE] if direct else parameters.dtype.type(-float("inf"))
     tile = begin
     while tile < end:
         column = tile // count * panel
@@ -101,8 +107,7 @@ def _update_layer(
         if first_strip == 0:
             sums = scratch[:width]
             bias_gradient(rows, layer, column, width, gradients, sums)
-            place, stop = layer[BIAS] + column, layer[BIAS] + column + width
-            update(optimizer, settings, parameters[place:stop], first[place:stop], second[place:stop], sums)
+            apply_gradient(how, settings[1], parameters, moments, layer[BIAS] + column, sums, width)
         start = first_strip * fan_in // count
         for strip in range(first_strip, end_strip):
             stop = (strip + 1) * fan_in // count
@@ -112,7 +117,7 @@ def _update_layer(
                 stop - start,
                 width // vector,
                 rows,
-                address(x, x_start + start),
+                x + start * itemsize,
                 1,
                 x_stride,
                 address(gradients, layer[OUTPUT] + column),
@@ -125,26 +130,39 @@ def _update_layer(
                 plan_tile(plan, tile - begin, end - begin, rows),
             )
             if not direct:
-                last = place + size
-                update(
-                    optimizer, settings, parameters[place:last], first[place:last], second[place:last], scratch[:size]
-                )  # fmt: skip
+                apply_gradient(how, settings[0], parameters, moments, place, scratch, size)
             start = stop
             tile += 1
 
 
 @inlined
 def _step(
-    thread, threads, sync, table, optimizer, settings, parameters, first, second, outputs, gradients, scratch,
-    x_start, x_stride, X, values, indices, pointers, bounds, y, batch, following, plans, numbers, row_losses, row_correct,
+    thread, threads, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs, gradients,
+    scratch, sums, x_start, x_stride, data, batch, following, plans, counting, results,
 ):  # fmt: skip
-    """One training step; False if the team was told to give up."""
+    """One training step; False if the team was told to give up.
+
+    In tuples (of more than 30 arguments Python makes a tuple of its own, which Numba does not inline):
+    objective    as in train_steps, with its numbers and this batch's sum of weights
+    data         X, values, dropped, indices, pointers, bounds
+    results      row_losses, row_correct
+    """
+    X, values, dropped, indices, pointers, bounds = data
+    words, numbers, total = objective
+    row_losses, row_correct = results
     itemsize = outputs.itemsize
     rows = batch.size
     layers = table.shape[0]
     compressed = bounds.size > 0
+    scale = constants[layers, SCALE]
     if not compressed:
-        _gather(thread, threads, batch, X, outputs, x_start, x_stride)
+        _gather(thread, threads, batch, X, outputs, x_start, x_stride, inputs, scale, subkey(key, 0))
+    elif inputs[DROPPER] != 0:
+        drop_batch(
+            thread, threads, batch, X.shape[1], values, indices, pointers, dropped, inputs[DROPPER], inputs[THRESHOLD], scale,
+            subkey(key, 0),
+        )  # fmt: skip
+    used = dropped if compressed and inputs[DROPPER] != 0 else values
     if not barrier(sync, threads):
         return False
     # The next batch lies all over memory. Its rows are asked for little by little while this one computes, half of them in the
@@ -152,7 +170,7 @@ def _step(
     # a step of 784-32-32-10. (Asking for all of them at once gains nothing: the processor cannot keep track of so many.)
     ahead, last_ahead = share(following.size, thread, threads)
     half = (ahead + last_ahead) // 2
-    plan, nothing = plans[0], plans[1]
+    plan = plans[0]  # of the first layer; the others, which have plans[1], fetch nothing
     row_bytes = X.shape[1] * X.itemsize
     if compressed:
         fetch_entries(ahead, last_ahead, following, values, indices, pointers)
@@ -160,16 +178,20 @@ def _step(
         plan_rows(plan, ahead, half, following, address(X, 0), row_bytes, row_bytes)
     for index in range(layers):
         layer = table[index]
-        begin, end = share(forward_tiles(rows, layer, itemsize), thread, threads)
+        layer_key = subkey(key, index + 1)
         if index == 0 and compressed:
-            sparse_forward(thread, threads, layer, parameters, batch, values, indices, pointers, outputs)
-        elif index == 0:
-            forward(begin, end, rows, layer, parameters, outputs, x_start, x_stride, outputs, plan)
+            sparse_forward(
+                thread, threads, layer, constants[0], parameters, batch, used, indices, pointers, outputs, gradients, layer_key,
+            )  # fmt: skip
         else:
-            below = table[index - 1]
+            # One call for all layers: Numba copies what is inlined, and compiling two copies takes 1.5 s longer.
+            begin, end = share(forward_tiles(rows, layer, itemsize), thread, threads)
             forward(
-                begin, end, rows, layer, parameters, outputs, below[OUTPUT], below[STRIDE], outputs, nothing
-            )
+                begin, end, rows, layer, constants[index], parameters,
+                address(outputs, x_start if index == 0 else table[index - 1, OUTPUT]),
+                x_stride if index == 0 else table[index - 1, STRIDE],
+                outputs, gradients, layer_key, plans[min(index, 1)],
+            )  # fmt: skip
         in_one_panel = (
             index == layers - 1
             and panels(layer[PADDED_OUT], itemsize) == 1
@@ -179,53 +201,67 @@ def _step(
             return False
     output = table[layers - 1]
     begin, end = _output_rows(thread, threads, rows, output, itemsize)
-    _loss(begin, end, rows, output, outputs, gradients, batch, y, row_losses, row_correct)
+    _loss(begin, end, output, outputs, gradients, batch, words, numbers, total, row_losses, row_correct)
     if not barrier(sync, threads):
         return False
     # dX of a layer needs its weights from before the update, so the update of the layer above shares a phase with dX below.
     for index in range(layers - 1, -1, -1):
         layer = table[index]
+        x, stride = x_start, x_stride
         if index > 0:
             below = table[index - 1]
             begin, end = share(backward_tiles(rows, below, itemsize), thread, threads)
-            backward(begin, end, rows, layer, below, parameters, outputs, gradients, scratch, plan, numbers)
+            backward(begin, end, rows, layer, below, parameters, outputs, gradients, scratch, plan, counting)
             if not barrier(sync, threads):
                 return False
-            _update_layer(
-                thread, threads, rows, layer, optimizer, settings, parameters, first, second,
-                outputs, below[OUTPUT], below[STRIDE], gradients, scratch, nothing,
-            )  # fmt: skip
+            x, stride = below[OUTPUT], below[STRIDE]
         elif compressed:
             sparse_update(
-                thread, threads, layer, optimizer, settings, parameters, first, second, batch, values, indices, pointers, bounds,
-                gradients, scratch,
+                thread, threads, layer, how, settings, parameters, moments, batch, used, indices, pointers, bounds, gradients,
+                scratch,
             )  # fmt: skip
+            continue
         else:
             plan_rows(plan, half, last_ahead, following, address(X, 0), row_bytes, row_bytes)
-            _update_layer(
-                thread, threads, rows, layer, optimizer, settings, parameters, first, second,
-                outputs, x_start, x_stride, gradients, scratch, plan,
-            )  # fmt: skip
+        _update_layer(
+            thread, threads, rows, layer, how, settings, parameters, moments, address(outputs, x), stride, gradients, scratch,
+            plans[min(index, 1)],
+        )  # fmt: skip
+    if how[MODE] == GLOBAL:
+        if not barrier(sync, threads):
+            return False
+        if not apply_kept(thread, threads, sync, table, how, settings, parameters, moments, sums):
+            return False
+    if how[LIMITED] != 0:
+        if not barrier(sync, threads):
+            return False
+        limit_norms(thread, threads, table, how, settings, parameters, moments, scratch)
     return True
 
 
 @jit
 def train_steps(
-    thread, threads, sync, table, optimizer, settings, parameters, first, second, outputs, gradients, scratches,
-    x_start, x_stride, X, values, indices, pointers, bounds, y, order, batch_size, losses, correct, row_losses, row_correct,
+    thread, threads, sync, table, constants, inputs, objective, numbers, how, settings, stream, first_step, parameters, moments,
+    outputs, gradients, scratches, sums, x_start, x_stride, X, values, dropped, indices, pointers, bounds, order, batch_size,
+    totals, losses, correct, row_losses, row_correct,
 ):  # fmt: skip
-    """Make settings.shape[0] training steps over the rows `order` of X, y; every thread of the team calls this.
+    """Make settings.shape[0] training steps over the rows `order` of X; every thread of the team calls this.
 
     thread, threads      this thread's number and how many there are
     sync                 int64 (SYNC_WORDS,), zeros at the start
-    table                int64 (layers, 8): the network, see layout.py
-    optimizer, settings  code and (steps, SETTINGS), see update.py
-    parameters, first, second    arenas of the parameters and of their first and second moment (GRADIENT: gradient to `first`)
+    table, constants     int64 (layers, COLUMNS) and (layers + 1, 3): the network, see layout.py; the last row is of the inputs
+    inputs               int64 (2,): the inputs' dropout, see above
+    objective, numbers   int64 (4,) and (2,): the loss, its targets and weights, see above, and its two constants
+    how, settings        int64 (WORDS,), see optimize.py, and (steps, 2, SETTINGS), see update.py: for weights and for biases
+    stream, first_step   uint64: the run's stream of random numbers; the number of the first step in it
+    parameters, moments  arenas of the parameters, (size,), and of what else the optimiser keeps, (rows, size)
     outputs, gradients   arenas of the activations (the gathered batches at x_start behind them) and of the dZ
-    scratches            (threads, scratch)
-    X, y                 (n, d) C-contiguous, int64 (n,); X is not read where the rows are compressed:
+    scratches, sums      (threads, scratch); float64, one for each run of gradients that are kept
+    X                    (n, d) C-contiguous; it is not read where the rows are compressed (its shape is (0, d) then):
     values, indices, pointers, bounds    compressed rows, see sparse.py; bounds is empty where X is dense
+    dropped              as `values`, where inputs are dropped out: overwritten
     order, batch_size    int64 row numbers; every batch has batch_size of them but the last, which may be shorter
+    totals               float64 (steps,): the sum of each batch's weights
     losses, correct      float64 and int64 (steps,): mean loss before the update and rows classified right; written
     row_losses, row_correct      the same for each row of a batch; overwritten
     """
@@ -234,16 +270,21 @@ def train_steps(
     announce(thread, threads, address_of_sync)
     scratch = scratches[thread]
     plans = np.zeros((2, PLAN_WORDS), dtype=np.int64)
-    numbers = np.arange(table[:, PADDED_OUT].max())
+    counting = np.arange(table[:, PADDED_OUT].max())
+    own = np.empty((2, SETTINGS), dtype=settings.dtype)
+    data = (X, values, dropped, indices, pointers, bounds)
     for step in range(settings.shape[0]):
         batch = order[step * batch_size : (step + 1) * batch_size]
         following = order[(step + 1) * batch_size : (step + 2) * batch_size]
+        for kind in range(2):
+            for column in range(SETTINGS):
+                own[kind, column] = settings[step, kind, column]
         # Two places in turn for the gathered batch: the last phase of a step still reads one while the next fills the other.
         x_place = x_start + step % 2 * batch_size * x_stride
         if not _step(
-            thread, threads, address_of_sync, table, optimizer, settings[step], parameters, first, second, outputs, gradients,
-            scratch, x_place, x_stride, X, values, indices, pointers, bounds, y, batch, following, plans, numbers,
-            row_losses, row_correct,
+            thread, threads, address_of_sync, table, constants, inputs, (objective, numbers, totals[step]), how, own,
+            subkey(stream, first_step + step), parameters, moments, outputs, gradients, scratch, sums, x_place, x_stride, data,
+            batch, following, plans, counting, (row_losses, row_correct),
         ):  # fmt: skip
             break
         if thread == 0:
@@ -253,7 +294,7 @@ def train_steps(
             for i in range(batch.size):
                 total += row_losses[i]
                 hits += row_correct[i]
-            losses[step] = total / batch.size
+            losses[step] = total / totals[step] if totals[step] > 0 else 0.0
             correct[step] = hits
     # Nobody returns before all are done: the caller reads the parameters.
     barrier(address_of_sync, threads)

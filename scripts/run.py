@@ -37,6 +37,7 @@ COMMANDS = {
     "predict": cli("predict", "classify rows with a saved network"),
     "gradcheck": cli("gradcheck", "compare the gradients with finite differences"),
     "bench": cli("bench", "measure this machine and the kernels on it"),
+    "recipes": cli("recipes", "list whole training set-ups, or print one"),
     "info": cli("info", "show processor, threads, cache and versions"),
     "compare": Command(
         "measure fastnn beside its peers: NumPy, PyTorch, JAX, scikit-learn",
@@ -44,6 +45,12 @@ COMMANDS = {
         [],
         in_checkout=False,
         peers=True,
+    ),
+    "reproduce": Command(
+        "train the starting systems' recipes, and print their figures beside ours",
+        [[os.path.join(ROOT, "bench", "reproduce")]],
+        [],
+        in_checkout=False,
     ),
     "test": Command("run the tests", [["-m", "pytest"]], ["digits", "test"], in_checkout=True),
     "lint": Command(

@@ -8,6 +8,7 @@ from case import EDGES, Case, numpy_softmax
 
 import fastnn
 from fastnn import optimizers, reference
+from fastnn.backends import Chunk, Task
 from fastnn.backends.jit import JitBackend
 
 _RATE = 0.05
@@ -52,8 +53,8 @@ def _gathered(rng, size, dtype):
 
 def _step_kernel(net, X, y, rows):
     net = copy.deepcopy(net)
-    backend = JitBackend(net, optimizers.SGD(), X, y, len(rows), None)
-    losses, _ = backend.run(rows, np.array([_RATE]), 0)
+    backend = JitBackend(net, Task(X, y, len(rows), optimizers.SGD()))
+    losses, _, _ = backend.run(Chunk(rows, np.array([_RATE]), 0, len(rows)))
     backend.pull()
     backend.close()
     return (losses, *net.weights, *net.biases)

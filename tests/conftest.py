@@ -1,5 +1,6 @@
 """Fixtures for several test files: a small data set, and a backend in NumPy that keeps a record."""
 
+import copy
 from typing import ClassVar
 
 import numpy as np
@@ -15,32 +16,34 @@ class NumpyBackend:
     steps_per_chunk = 2
     instances: ClassVar[list] = []
 
-    def __init__(self, net, optimizer, X, y, batch_size, threads, sparse=None):
-        self.net, self.optimizer, self.X, self.y = net, optimizer, X, y
-        self.batch_size, self.threads = batch_size, threads
+    def __init__(self, net, task):
+        assert task.row_weights is None and not task.dropout  # more than this one knows
+        self.net, self.optimizer, self.X, self.y = net, task.optimizer, task.X, task.targets
+        self.batch_size, self.threads = task.batch_size, task.threads
         self.rows, self.first_steps, self.learning_rates = [], [], []
         self.closed = False
         self.instances.append(self)
         self.push()
 
-    def run(self, rows, learning_rates, first_step):
-        self.rows.append(rows)
-        self.first_steps.append(first_step)
-        self.learning_rates.extend(learning_rates)
-        losses, correct = [], []
-        for i, rate in enumerate(learning_rates):
-            batch = rows[i * self.batch_size : (i + 1) * self.batch_size]
+    def run(self, chunk):
+        self.rows.append(chunk.rows)
+        self.first_steps.append(chunk.first_step)
+        self.learning_rates.extend(chunk.learning_rates)
+        losses, correct, totals = [], [], []
+        for i, rate in enumerate(chunk.learning_rates):
+            batch = chunk.rows[i * chunk.batch_size : (i + 1) * chunk.batch_size]
             loss, hits = self.step(self.X[batch], self.y[batch], rate)
             losses.append(loss)
             correct.append(hits)
-        return np.array(losses, np.float64), np.array(correct, np.int64)
+            totals.append(len(batch))
+        return np.array(losses, np.float64), np.array(correct, np.int64), np.array(totals, np.float64)
 
     def step(self, X, y, rate):
         with np.errstate(over="ignore", invalid="ignore"):
-            loss, hits, dWs, dbs = _backward(self.weights, self.biases, self.net.activation, X, y)
+            losses, hits, dWs, dbs = _backward(self.weights, self.biases, self.net.activation, X, y)
             for p, g in zip(self.weights + self.biases, dWs + dbs, strict=True):
                 p -= p.dtype.type(rate) * g
-        return loss, hits
+        return losses.mean(), hits.sum()
 
     def push(self):
         self.weights = [W.copy() for W in self.net.weights]
@@ -51,6 +54,19 @@ class NumpyBackend:
             self.net.weights[i][...] = W
             self.net.biases[i][...] = b
 
+    def snapshot(self):
+        return [array.copy() for array in self.weights + self.biases]
+
+    def restore(self, snapshot):
+        for mine, kept in zip(self.weights + self.biases, snapshot, strict=True):
+            mine[...] = kept
+
+    def state(self):
+        twin = copy.copy(self.net)
+        for view, array in zip((*twin.weights, *twin.biases), self.weights + self.biases, strict=True):
+            view[...] = array
+        return {"parameters": twin.arena}
+
     def close(self):
         self.closed = True
 
@@ -59,11 +75,25 @@ class NumpyBackend:
         with np.errstate(over="ignore", invalid="ignore"):
             return _forward(net.weights, net.biases, net.activation, X)[1]
 
+    @classmethod
+    def predict_and_look(cls, net, X, threads):
+        outputs = cls.predict_proba(net, X, threads)
+        return outputs, bool(np.isfinite(X).all() and np.isfinite(outputs).all())
+
     @staticmethod
-    def evaluate(net, X, y, threads):
+    def losses(net, X, targets, threads):
         with np.errstate(over="ignore", invalid="ignore"):
-            loss, hits, _, _ = _backward(net.weights, net.biases, net.activation, X, y)
-        return float(loss), int(hits)
+            return _backward(net.weights, net.biases, net.activation, X, targets)[:2]
+
+    @staticmethod
+    def gradients(net, X, targets, row_weights=None, threads=None):
+        return _backward(net.weights, net.biases, net.activation, X, targets)[2:]
+
+    @staticmethod
+    def inspect(net, X):
+        inputs, _ = _forward(net.weights, net.biases, net.activation, X)
+        outputs = [*inputs[1:], inputs[-1] @ net.weights[-1] + net.biases[-1]]
+        return outputs, [(A > 0).astype(A.dtype) for A in inputs[1:]]
 
 
 def _forward(weights, biases, activation, X):
@@ -79,8 +109,8 @@ def _forward(weights, biases, activation, X):
 def _backward(weights, biases, activation, X, y):
     inputs, proba = _forward(weights, biases, activation, X)
     each = np.arange(len(y))
-    loss = -np.log(np.maximum(proba[each, y], np.finfo(proba.dtype).tiny)).mean(dtype=np.float64)
-    hits = (proba.argmax(axis=1) == y).sum()
+    losses = -np.log(np.maximum(proba[each, y], np.finfo(proba.dtype).tiny)).astype(np.float64)
+    hits = (proba.argmax(axis=1) == y).astype(np.int64)
     dZ = proba.copy()
     dZ[each, y] -= 1
     dZ /= len(y)
@@ -91,7 +121,7 @@ def _backward(weights, biases, activation, X, y):
         dZ = dZ @ W.T
         if activation == "relu":
             dZ = dZ * (A > 0)
-    return loss, hits, dWs[::-1], dbs[::-1]
+    return losses, hits, dWs[::-1], dbs[::-1]
 
 
 @pytest.fixture

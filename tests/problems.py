@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn
+from fastnn.backends import Chunk, Task
 from fastnn.kernels.tile import ROWS, lanes
 from fastnn.optimizers import SGD, Adam
 
@@ -87,14 +88,18 @@ def for_problems(dtype, examples):
     return lambda test: quick(given(problem=problems(dtype))(test))
 
 
-def train(backend: Any, problem: Problem, optimizer, chunks=None) -> Outcome:
-    """Train a copy of the problem's network."""
+def train(backend: Any, problem: Problem, optimizer, chunks=None, **task) -> Outcome:
+    """Train a copy of the problem's network; `task` are more settings of its Task."""
     net = copy.deepcopy(problem.net)
-    run = backend(net, optimizer, problem.X, problem.y, problem.batch, None)
+    run = backend(net, Task(problem.X, problem.y, problem.batch, optimizer, **task))
     parts, step = [], 0
     for steps in chunks or problem.chunks:
         rows = problem.order[step * problem.batch : (step + steps) * problem.batch]
-        parts.append(run.run(rows, np.full(steps, optimizer.learning_rate), step))
+        losses, correct, totals = run.run(
+            Chunk(rows, np.full(steps, optimizer.learning_rate), step, problem.batch)
+        )
+        assert np.array_equal(totals, np.diff([*range(0, rows.size, problem.batch), rows.size]))
+        parts.append((losses, correct))
         step += steps
     run.pull()
     run.close()

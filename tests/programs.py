@@ -27,7 +27,7 @@ def finish(program, timeout=120):
         output, errors = program.communicate()
         raise AssertionError(f"still running after {timeout} s\n{output}\n{errors}") from None
     assert program.returncode == 0, f"exit code {program.returncode}\n{output}\n{errors}"
-    assert errors == ""
+    assert errors == "", errors
     return output.strip()
 
 

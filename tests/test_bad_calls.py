@@ -72,19 +72,34 @@ BAD_X = {
 }
 
 LABELS = "labels must be whole numbers from 0 to 2"
+LABELS_OR_ROWS = "labels from 0 to 2, or rows of probabilities, are needed"
 BAD_Y = {
-    "string": ("abc", TypeError, f"y holds strings .*; {LABELS}"),
-    "strings": (y.astype(str), TypeError, f"y holds strings .*; {LABELS}"),
-    "objects": (y.astype(object), TypeError, f"y holds objects .*; {LABELS}"),
-    "complex": (y.astype(complex), TypeError, f"y holds complex numbers .*; {LABELS}"),
-    "none": (None, TypeError, f"y holds objects .*; {LABELS}"),
+    "string": ("abc", TypeError, f"y holds strings .*; {LABELS_OR_ROWS}"),
+    "strings": (y.astype(str), TypeError, f"y holds strings .*; {LABELS_OR_ROWS}"),
+    "objects": (y.astype(object), TypeError, f"y holds objects .*; {LABELS_OR_ROWS}"),
+    "complex": (y.astype(complex), TypeError, f"y holds complex numbers .*; {LABELS_OR_ROWS}"),
+    "none": (None, TypeError, f"y holds objects .*; {LABELS_OR_ROWS}"),
     "scalar": (1, ValueError, r"y has shape \(\); one dimension is needed, \(10,\)"),
     "column": (
         y[:, None],
         ValueError,
         r"y has shape \(10, 1\); one dimension is needed, .*: pass y\.ravel\(\)",
     ),
-    "one-hot": (np.eye(3)[y], ValueError, r"y has shape \(10, 3\); one dimension is needed, \(10,\)$"),
+    "rows too narrow": (
+        np.eye(2)[y % 2],
+        ValueError,
+        r"y has shape \(10, 2\); \(10,\) is needed for labels, \(10, 3\) for probabilities$",
+    ),
+    "two hot": (
+        with_value(np.eye(3)[y], (4, 0), 1),
+        ValueError,
+        r"y\[4\] has the sum 2; the probabilities of a row must add up to 1",
+    ),
+    "negative probability": (
+        with_value(np.eye(3)[y], (4, 0), -0.5),
+        ValueError,
+        r"y\[4, 0\] is -0\.5; probabilities must be at least 0",
+    ),
     "short": (y[:-1], ValueError, "y has 9 labels; 10 are needed"),
     "long": (np.append(y, 0), ValueError, "y has 11 labels; 10 are needed"),
     "empty": ([], ValueError, "y has 0 labels; 10 are needed"),
@@ -135,7 +150,7 @@ BAD_FIT = {
         ValueError,
         r"learning_rate is 0\.1 and optimizer .*; give one of the two",
     ),
-    "optimizer unknown": ({"optimizer": "adamw"}, ValueError, "optimizer is 'adamw'; .*'sgd', 'adam'"),
+    "optimizer unknown": ({"optimizer": "ftrl"}, ValueError, "optimizer is 'ftrl'; .*'sgd', 'adam'"),
     "optimizer in capitals": ({"optimizer": "SGD"}, ValueError, "optimizer is 'SGD'; .*'sgd', 'adam'"),
     "optimizer class": ({"optimizer": Adam}, TypeError, "optimizer is the class Adam; .*an object"),
     "optimizer none": ({"optimizer": None}, TypeError, "optimizer is None; .*'sgd', 'adam'"),
@@ -180,17 +195,27 @@ BAD_MLP = {
     "sizes wide": ({"sizes": [10**9, 10]}, ValueError, r"sizes need 37\.3 GiB of parameters; at most 4 GiB"),
     "sizes beyond": ({"sizes": [10**30, 10]}, ValueError, rf"sizes\[0\] is 10{{30}}; {WHOLE}"),
     "one class": ({"sizes": [4, 1]}, ValueError, r"sizes\[1\] is 1; at least two classes are needed"),
-    "activation unknown": ({"activation": "tanh"}, ValueError, "activation is 'tanh'; .*'relu', 'identity'"),
-    "activation none": ({"activation": None}, TypeError, "activation is None; .*'relu', 'identity'"),
-    "activation function": ({"activation": max}, TypeError, "activation is an object .*'relu', 'identity'"),
+    "activation unknown": (
+        {"activation": "swish"},
+        ValueError,
+        "activation is 'swish'; .*'identity', 'relu'",
+    ),
+    "activation none": ({"activation": None}, TypeError, "activation is None; .*'identity', 'relu'"),
+    "activation function": (
+        {"activation": max},
+        TypeError,
+        "activation is an object .*; a Python function of one number is needed",
+    ),
+    "activation class": ({"activation": float}, TypeError, "activation is the class float; .*'relu'"),
+    "activations too many": ({"activation": ["relu"]}, ValueError, "activation has 1 items; 0 are needed"),
     "init unknown": (
         {"init": "he"},
         ValueError,
         "init is 'he'; .*'he_normal', 'he_uniform', 'glorot_normal'",
     ),
     "init given": ({"init": "given"}, ValueError, "init is 'given'; .*'zeros'"),
-    "init none": ({"init": None}, TypeError, "init is None; .*'zeros', or a list"),
-    "init array": ({"init": np.zeros((4, 3))}, TypeError, "init is an array .*or a list of weight arrays"),
+    "init none": ({"init": None}, TypeError, "init is None; .*'zeros', a list"),
+    "init array": ({"init": np.zeros((4, 3))}, TypeError, "init is an array .*, a list of weight arrays"),
     "init too few": ({"init": []}, ValueError, "weights is assigned 0 arrays; 1 are needed"),
     "init shape": (
         {"init": [np.zeros((3, 4))]},

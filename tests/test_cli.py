@@ -18,12 +18,34 @@ import numpy as np
 import pytest
 
 import fastnn
+import fastnn.losses
+import fastnn.metrics
+from fastnn import recipes, schedules
+from fastnn.augmentation import Augment
 from fastnn.backends.jit import JitBackend
+from fastnn.checkpoint import Checkpoint
 from fastnn.cli import defaults, main, sentence
+from fastnn.cli.parser import make_parser
+from fastnn.cli.recipe import make_recipe
 
-COMMANDS = ("train", "evaluate", "predict", "gradcheck", "bench", "info")
+COMMANDS = ("train", "recipes", "evaluate", "predict", "gradcheck", "bench", "info")
 NAMES = ("setosa", "versicolor", "virginica")
 FAST = ("--epochs", "2", "--hidden", "5", "--batch-size", "16")
+SMALL_RECIPE = """
+description = "a small one"
+[data]
+file = "flowers.csv"
+label = "species"
+[network]
+hidden = [6]
+[training]
+epochs = 3
+batch_size = 10
+[optimizer]
+name = "sgd"
+momentum = 0.5
+learning_rate = { name = "cosine", start = 0.1 }
+"""
 # 200,000 epochs of ten steps: hours, so that only a signal ends it.
 ENDLESS = ("--epochs", "200000", "--hidden", "5")
 
@@ -170,16 +192,40 @@ def test_train_does_what_fit_does_with_the_same_settings(run, flowers, tmp_path)
         *(("--activation", name) for name in defaults.ACTIVATIONS),
         *(("--init", name) for name in defaults.INITIALIZERS),
         *(("--optimizer", name) for name in defaults.OPTIMIZERS),
+        *(("--schedule", name) for name in defaults.SCHEDULES),
+        *(("--anomalies", name) for name in defaults.ANOMALIES),
         *(("--dtype", name) for name in defaults.DTYPES),
         *(("--backend", name) for name in defaults.BACKENDS),
         ("--threads", "2"),
         ("--hidden", "none"),
+        ("--optimizer", "rmsprop", "--momentum", "0.9", "--weight-decay", "0.01"),
+        ("--class-weight", "balanced", "--dropout", "0.1"),
+        ("--time-budget", "1000"),
+        ("--augment",),
     ],
 )
 def test_every_choice_trains(run, flowers, options):
     out = run("train", flowers, "--label", "species", *FAST, *options)
     assert len(re.findall(r"^epoch \d/2  loss \d", out, re.MULTILINE)) == 2
     assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("options", "inputs"),
+    [
+        ((), "sparse"),
+        (("--sparse", "auto"), "sparse"),
+        (("--sparse", "always"), "sparse"),
+        (("--sparse", "never"), "dense"),
+        (("--hidden", "5"), "dense"),
+        (("--hidden", "5", "--sparse", "always"), "sparse"),
+    ],
+)
+def test_sparse_inputs(run, tmp_path, blobs, options, inputs):
+    X, y = blobs
+    np.savez(tmp_path / "zeros.npz", X=np.hstack([X, np.zeros((90, 8))]), y=y)
+    out = run("train", "zeros.npz", "--epochs", 1, "--hidden", 64, *options)
+    assert f"samples/s, {inputs} inputs\n" in out
 
 
 def test_no_hidden_layer(run, flowers, tmp_path):
@@ -248,6 +294,230 @@ def test_diverged_training_keeps_the_old_file(run, flowers, tmp_path, capsys):
     assert (tmp_path / "flowers.safetensors").read_bytes() == before
 
 
+# options and recipes
+
+
+@pytest.fixture
+def small(flowers, tmp_path):
+    (tmp_path / "small.toml").write_text(SMALL_RECIPE)
+    return tmp_path / "small.toml"
+
+
+def same_parameters(a, b):
+    for first, second in zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_recipe_trains_as_its_file_says(run, small, flowers, tmp_path):
+    out = run("train", "--recipe", "small.toml")
+    train, _ = split_as_train_does(flowers)
+    expected = fastnn.MLP([4, 6, 3])
+    rate = schedules.Cosine(0.1)
+    expected.fit(train.X, train.y, 3, 10, fastnn.optimizers.SGD(rate, momentum=0.5))
+    same_parameters(fastnn.load(tmp_path / "small.safetensors"), expected)
+    assert (
+        "4-6-3, 51 parameters, float32, sgd, learning rate cosine (start 0.1, end 0, unit step), momentum 0.5"
+        in out
+    )
+
+
+def test_options_change_a_recipe(run, small, flowers, tmp_path):
+    options = ("--hidden", 5, "--seed", 3, "--learning-rate", 0.2, "--epochs", 2, "--weight-decay", 0.01)
+    run("train", "--recipe", "small.toml", *options, "--activation", "tanh", "--output", "it")
+    train, _ = split_as_train_does(flowers)
+    expected = fastnn.MLP([4, 5, 3], "tanh", seed=3)
+    optimizer = fastnn.optimizers.SGD(schedules.Cosine(0.2), momentum=0.5, weight_decay=0.01)
+    expected.fit(train.X, train.y, 2, 10, optimizer)
+    same_parameters(fastnn.load(tmp_path / "it"), expected)
+
+
+def test_another_optimizer_has_its_own_settings(run, small, flowers, tmp_path):
+    run("train", "--recipe", "small.toml", "--optimizer", "adam", "--output", "it")
+    train, _ = split_as_train_does(flowers)
+    expected = fastnn.MLP([4, 6, 3])
+    expected.fit(train.X, train.y, 3, 10, fastnn.optimizers.Adam(0.001))
+    same_parameters(fastnn.load(tmp_path / "it"), expected)
+
+
+def test_a_recipe_with_other_data(run, small, tmp_path, blobs):
+    X, y = blobs
+    np.savez(tmp_path / "other.npz", X=X[:, :3], y=y)
+    assert "other.npz: 72 rows to train on" in run("train", "other.npz", "--recipe", "small.toml")
+    assert fastnn.load(tmp_path / "small.safetensors").sizes == (3, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [
+        (("--schedule", "cosine"), schedules.Cosine(0.2)),
+        (("--schedule", "one_cycle", "--learning-rate", 0.3), schedules.OneCycle(0.3)),
+        (("--schedule", "plateau"), schedules.Plateau(0.2, metric="loss")),
+        (("--schedule", "plateau", "--validation", 9), schedules.Plateau(0.2, metric="val_loss")),
+        (("--recipe", "small.toml", "--schedule", "constant"), 0.1),
+        (("--recipe", "small.toml", "--schedule", "one_cycle"), schedules.OneCycle(0.1)),
+    ],
+)
+def test_schedules(small, flowers, options, rate):
+    data = () if "--recipe" in options else ("flowers.csv", "--label", "species")
+    args = make_parser().parse_args(["train", *data, *map(str, options)])
+    assert make_recipe(args).optimizer.learning_rate == rate
+
+
+def test_other_options_reach_fit(small, tmp_path):
+    line = [
+        "train",
+        "--recipe",
+        "small.toml",
+        "--dropout",
+        "0.25",
+        "--time-budget",
+        "9",
+        "--class-weight",
+        "balanced",
+    ]
+    line += [
+        "--checkpoint",
+        "it.ckpt",
+        "--resume",
+        "--validation",
+        "10",
+        "--early-stopping",
+        "4",
+        "--anomalies",
+        "stop",
+    ]
+    recipe = make_recipe(
+        make_parser().parse_args([*line, "--loss", "cross_entropy", "--augment", "--threads", "1"])
+    )
+    data = recipe.data()
+    found = recipe.arguments(recipe.network(data), data)
+    assert {
+        key: found[key] for key in ("dropout", "time_budget", "class_weight", "anomalies", "threads")
+    } == {
+        "dropout": 0.25,
+        "time_budget": 9,
+        "class_weight": "balanced",
+        "anomalies": "stop",
+        "threads": 1,
+    }
+    assert found["checkpoint"] == Checkpoint("it.ckpt", resume=True)
+    assert found["augment"] == Augment(shape=(2, 2))
+    assert found["callbacks"][0].patience == 4
+    assert len(found["validation"][0]) == 10
+
+
+def test_resume_goes_on_to_the_same_bits(run, small, tmp_path):
+    line = ("train", "--recipe", "small.toml", "--optimizer", "adam", "--schedule", "constant")
+    run(*line, "--epochs", 4, "--output", "whole")
+    run(*line, "--epochs", 2, "--checkpoint", "it.ckpt", "--output", "half")
+    out = run(*line, "--epochs", 4, "--checkpoint", "it.ckpt", "--resume", "--output", "resumed")
+    assert re.findall(r"^epoch (\d)/4", out, re.MULTILINE) == ["3", "4"]
+    same_parameters(fastnn.load(tmp_path / "resumed"), fastnn.load(tmp_path / "whole"))
+
+
+def test_early_stopping_is_said(run, flowers):
+    options = ("--validation", 20, "--early-stopping", 2, "--epochs", 5000, "--learning-rate", 2)
+    out = run("train", flowers, "--label", "species", "--hidden", 5, *options)
+    assert re.search(r"^training ended early: .*EarlyStopping", out, re.MULTILINE)
+    assert len(re.findall(r"^epoch ", out, re.MULTILINE)) < 5000
+
+
+def test_time_budget_is_kept(run, flowers):
+    begin = time.monotonic()
+    out = run("train", flowers, "--label", "species", *ENDLESS, "--time-budget", 0.3)
+    assert time.monotonic() - begin < 20
+    assert "training ended early: time budget of 0.3 seconds" in out
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_lines(run, small, tmp_path, capsys):
+    options = ("--activation", "sigmoid", "--hidden", 40, "--learning-rate", "1e4", "--epochs", 40)
+    assert main(["train", "--recipe", "small.toml", *map(str, options)]) == 0
+    err = capsys.readouterr().err
+    assert re.search(r"^fastnn: warning: gradients explode in layer 0", err, re.MULTILINE)
+    assert "Warning:" not in err
+
+
+def test_scaled_inputs_are_put_into_the_model(run, small, tmp_path):
+    small.write_text(SMALL_RECIPE.replace("[network]", 'prepare = ["standardize"]\n[network]'))
+    out = run("train", "--recipe", "small.toml")
+    assert "prepared: Pipeline(" in out
+    accuracy, loss = figure(r"^test accuracy: ([\d.]+) %$", out), figure(r"^test loss: ([\d.]+)$", out)
+    _, test = split_as_train_does("flowers.csv")
+    result = fastnn.load(tmp_path / "small.safetensors").evaluate(test.X, test.y)
+    assert (100 * result.accuracy, result.loss) == pytest.approx((accuracy, loss), abs=0.005)
+    evaluated = run("evaluate", "small.safetensors", "--recipe", "small.toml")
+    assert figure(r"^loss: ([\d.]+)$", evaluated) == pytest.approx(loss, abs=0.0001)
+
+
+def test_a_model_whose_inputs_must_be_prepared(run, small, tmp_path):
+    small.write_text(
+        SMALL_RECIPE.replace(
+            "[network]", 'prepare = [{ name = "crop_border", k = 0, shape = [2, 2] }, "binarize"]\n[network]'
+        )
+    )
+    out = run("train", "--recipe", "small.toml")
+    assert "0 of 72 images lose ink" in out
+    assert "its inputs must be prepared: fastnn evaluate small.safetensors --recipe small.toml\n" in out
+    loss = figure(r"^test loss: ([\d.]+)$", out)
+    evaluated = run("evaluate", "small.safetensors", "--recipe", "small.toml")
+    assert figure(r"^loss: ([\d.]+)$", evaluated) == pytest.approx(loss, abs=0.0001)
+
+
+def test_recipes_are_listed_and_printed(run):
+    out = run("recipes")
+    assert [line.split()[0] for line in out.splitlines()] == list(recipes.names())
+    assert recipes.load("deriv8").description in out
+    assert run("recipes", "deriv8") == recipes.text("deriv8")
+
+
+def test_numbers_to_predict(run, tmp_path, blobs):
+    X = blobs[0]
+    prices = [",".join([*map(str, row), str(row.sum()), str(row[0])]) for row in X]
+    (tmp_path / "prices.csv").write_text("\n".join(["a,b,c,d,price,cost", *prices]) + "\n")
+    options = ("--learning-rate", 0.02, "--epochs", 30, "--hidden", 20)
+    out = run("train", "prices.csv", "--target", "price", "cost", *options)
+    net = fastnn.load(tmp_path / "prices.safetensors")
+    assert net.sizes == (4, 20, 2)
+    assert net.loss == fastnn.losses.MeanSquaredError()
+    assert figure(r"^test R²: (-?[\d.]+)$", out) > 0.8
+    assert "accuracy" not in out
+    out = run("evaluate", "prices.safetensors", "prices.csv", "--target", "price", "cost")
+    Y = np.stack([X.sum(axis=1), X[:, 0]], axis=1)
+    predicted = net.predict(X)
+    assert figure(r"^R²: ([\d.]+) over 90 rows$", out) == pytest.approx(
+        fastnn.metrics.r2_score(Y, predicted), abs=1e-4
+    )
+    error = fastnn.metrics.mean_absolute_error(Y, predicted)
+    assert figure(r"^mean absolute error: ([\d.e-]+)$", out) == pytest.approx(error, rel=1e-3)
+    np.savez(tmp_path / "rows.npz", X=X)
+    lines = [
+        [*map(float, line.split(","))]
+        for line in run("predict", "prices.safetensors", "rows.npz").splitlines()
+    ]
+    np.testing.assert_allclose(lines, predicted, rtol=1e-6)
+    for command in (
+        ("predict", "prices.safetensors", "rows.npz", "--proba"),
+        ("evaluate", "prices.safetensors", "prices.csv", "--target", "price", "cost", "--confusion"),
+    ):
+        run(*command, status=2)
+
+
+def test_two_classes_and_one_output(run, tmp_path, blobs):
+    X, y = blobs
+    np.savez(tmp_path / "two.npz", X=X, y=np.minimum(y, 1))
+    out = run("train", "two.npz", "--loss", "binary_cross_entropy", "--hidden", 8, "--epochs", 20)
+    assert "2 classes" in out
+    assert figure(r"^test accuracy: ([\d.]+) %$", out) > 90
+    net = fastnn.load(tmp_path / "two.safetensors")
+    assert figure(r"^accuracy: ([\d.]+) % of 90$", run("evaluate", "two.safetensors", "two.npz")) > 90
+    assert [*map(int, run("predict", "two.safetensors", "two.npz").split())] == net.predict(X).tolist()
+    header, *rows = csv.reader(run("predict", "two.safetensors", "two.npz", "--proba").splitlines())
+    assert header == ["0", "1"]
+    np.testing.assert_allclose(np.array(rows, float).sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(np.array(rows, float)[:, 1], net.predict_proba(X)[:, 0], rtol=1e-6)
+
+
 # evaluate and predict
 
 
@@ -262,13 +532,25 @@ def test_evaluate_counts_by_class(run, flowers, model, blobs):
         assert [int(row[1]), int(row[2])] == [(y == label).sum(), right[y == label].sum()]
 
 
+def test_evaluate_prints_the_whole_report(run, flowers, model, blobs):
+    X, y = blobs
+    report = fastnn.metrics.classification_report(y, model.predict(X), NAMES)
+    out = run("evaluate", "model.safetensors", flowers, "--label", "species")
+    assert out.startswith(f"{report}\nloss: ")
+    confused = run("evaluate", "model.safetensors", flowers, "--label", "species", "--confusion")
+    assert confused == f"{report.confusion_table()}\n\n{out}"
+
+
 def test_evaluate_a_file_without_one_of_the_classes(run, model, tmp_path, blobs):
     X, y = blobs
     write_table(tmp_path / "two.csv", X[y > 0], y[y > 0])
     out = run("evaluate", "model.safetensors", "two.csv", "--label", "species")
     expected = 100 * model.evaluate(X[y > 0], y[y > 0]).accuracy
     assert figure(r"^accuracy: ([\d.]+) %", out) == pytest.approx(expected, abs=0.005)
-    assert re.search(r"^setosa +0 +0 +-$", out, re.MULTILINE)
+    rows, taken = (y > 0).sum(), (model.predict(X[y > 0]) == 0).sum()
+    precision, specificity = "0.0000" if taken else "-", f"{1 - taken / rows:.4f}"
+    expected = rf"^setosa +0 +0 +{taken} +0 +{rows - taken} +{precision} +- +{specificity} +{precision}$"
+    assert re.search(expected, out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("kind", ["csv", "labelled csv", "npz", "idx", "idx.gz"])
@@ -377,6 +659,26 @@ def test_info(run, tmp_path, monkeypatch):
         assert re.search(rf"^{package} +{re.escape(importlib.metadata.version(package))}$", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize(("zeros", "density", "sparse"), [(6, "40.00", True), (5, "44.44", False)])
+def test_info_tells_how_data_would_be_trained_on(run, tmp_path, zeros, density, sparse):
+    X = np.hstack([np.ones((9, 4)), np.zeros((9, zeros))])
+    np.savez(tmp_path / "data.npz", X=X)
+    out = run("info", "data.npz")
+    assert f"data.npz: 9 rows, {4 + zeros} inputs\n" in out
+    assert f"{density} % of the inputs, in 9 rows\n" in out
+    for units in (64, 63):
+        net = fastnn.MLP([4 + zeros, units, 2])
+        history = net.fit(X, np.arange(9) % 2, epochs=1)
+        assert history.inputs == ("sparse" if sparse and units == 64 else "dense")
+    expected = "sparse where the first layer has 64 units or more, else dense" if sparse else "dense"
+    assert re.search(rf"^trained +{expected}$", out, re.MULTILINE)
+    assert re.search(
+        r"^sparse inputs +at most 40 % not zero, and a first layer of 64 units or more$",
+        run("info"),
+        re.MULTILINE,
+    )
+
+
 def test_info_where_the_cache_cannot_be_written(run, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FASTNN_CACHE", str(tmp_path / "file" / "cache"))
@@ -406,12 +708,47 @@ BAD_CALLS = [
     (["train", "--momentum", "0", "--nesterov"], "nesterov"),
     (["train", "--optimizer", "adam", "--momentum", "0.5"], "--momentum"),
     (["train", "--optimizer", "adam", "--nesterov"], "--nesterov"),
-    (["train", "--optimizer", "lion"], "lion"),
+    (["train", "--optimizer", "rprop"], "rprop"),
+    (["train", "--optimizer", "adagrad", "--momentum", "0.5"], "--momentum is a setting of sgd and rmsprop"),
+    (["train", "--loss", "mse"], "mse"),
+    (["train", "--loss", "huber"], "the loss huber is for numbers"),
+    (["train", "--loss", "binary_cross_entropy"], "takes 2"),
+    (["train", "--dropout", "1"], "dropout is 1"),
+    (["train", "--weight-decay", "-1"], "weight_decay is -1"),
+    (["train", "--time-budget", "0"], "time_budget is 0"),
+    (["train", "--early-stopping", "3"], "--early-stopping needs --validation PART"),
+    (["train", "--early-stopping", "0", "--validation", "0.1"], "patience is 0"),
+    (["train", "--resume"], "--resume needs --checkpoint FILE"),
+    (["train", "--resume", "--checkpoint", "file"], "file"),
+    (["train", "--recipe", "deriv9"], "recipe is 'deriv9'"),
+    (["train", "--recipe", "absent.toml"], "absent.toml: No such file"),
+    (["train", "--recipe", "wrong.toml"], "wrong.toml: [network] has the key 'hiden'"),
+    (["train", "--recipe", "small.toml", "--epochs", "0"], "--epochs is 0"),
+    (
+        ["train", "--recipe", "small.toml", "--learning-rate", "0"],
+        "small.toml: [optimizer] start is 0",
+    ),
+    (["train", "--recipe", "small.toml", "--dropout", "2"], "small.toml: [training] dropout is 2"),
+    (["train", "--target", "y"], "--target is for files"),
+    (["train", "flowers.csv", "--label", "species", "--target", "x0"], "not allowed with"),
+    (["train", "flowers.csv", "--target", "species"], "a real number is needed"),
+    (["train", "flowers.csv", "--target", "price"], "no column 'price'"),
+    (
+        ["train", "flowers.csv", "--label", "species", "--augment", "--hidden", "3", "--batch-size", "0"],
+        "--batch",
+    ),
+    (["recipes", "deriv9"], "recipe is 'deriv9'"),
+    (["evaluate", "model.safetensors", "--recipe", "deriv9"], "recipe is 'deriv9'"),
+    (
+        ["evaluate", "model.safetensors", "--recipe", "small.toml", "--label", "y"],
+        "leave --label and --target out",
+    ),
+    (["evaluate", "model.safetensors", "flowers.csv", "--target", "x0"], "flowers.csv"),
     (["train", "--hidden", "0"], "--hidden: '0'"),
     (["train", "--hidden", "12.5"], "--hidden: '12.5'"),
     (["train", "--hidden", "none", "5"], "--hidden has none"),
     (["train", "--hidden", "5", "mnist"], "DATA goes before --hidden"),
-    (["train", "--hidden", "99999999999"], "sizes[1]"),
+    (["train", "--hidden", "99999999999"], "hidden[0]"),
     (["train", "--seed", "-1"], "seed is -1"),
     (["train", "--threads", "0"], "--threads is 0"),
     (["train", "--validation", "0"], "--validation: '0'"),
@@ -460,6 +797,9 @@ BAD_CALLS = [
     (["gradcheck", "--model", "file"], "file"),
     (["bench", "--rounds", "0"], "--rounds is 0"),
     (["info", "now"], "now"),
+    (["info", "flowers.csv", "--data", "."], "--data is the folder of mnist"),
+    (["info", "mnist-small", "--label", "y"], "--label is for files"),
+    (["train", "--sparse", "sometimes"], "--sparse"),
 ]
 
 
@@ -472,6 +812,8 @@ def bad_files(flowers, model, tmp_path, blobs):
     np.savez(tmp_path / "three.npz", X=X, y=y)
     np.savez(tmp_path / "plain.npz", X=X)
     np.savez(tmp_path / "four.npz", X=X, y=np.minimum(np.arange(90), 3))
+    (tmp_path / "wrong.toml").write_text(SMALL_RECIPE.replace("hidden", "hiden"))
+    (tmp_path / "small.toml").write_text(SMALL_RECIPE)
     write_idx(tmp_path / "labels.idx", np.arange(3, dtype=np.uint8))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastnn.datasets import DataError, load_file
+from fastnn.datasets import DataError, Dataset, load_file, split
 
 
 @pytest.fixture
@@ -300,3 +300,71 @@ def test_other_arguments_are_refused(tmp_path, csv):
     for label in (1, b"b", ["b"]):
         with pytest.raises(TypeError, match="label is"):
             load_file(csv("a,b\n1,2\n"), label)
+
+
+# Numbers to predict.
+
+
+def test_columns_of_numbers_to_predict(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("a,b,c\n1,2,3.5\n4,5,6\n")
+    data = load_file(path, targets=["c", "a"])
+    np.testing.assert_array_equal(data.X, np.float32([[2], [5]]))
+    np.testing.assert_array_equal(data.y, np.float32([[3.5, 1], [6, 4]]))
+    assert data.X.flags.c_contiguous and data.y.flags.c_contiguous
+    assert repr(data) == "Dataset(2 rows, 1 features, 2 numbers to predict)"
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2)])
+def test_an_array_of_numbers_to_predict(tmp_path, shape):
+    y = np.arange(np.prod(shape)).reshape(shape) / 4
+    np.savez(tmp_path / "data.npz", X=np.ones((3, 2)), z=y)
+    data = load_file(tmp_path / "data.npz", targets=["z"])
+    np.testing.assert_array_equal(data.y, y.reshape(3, -1).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (["d"], "no column 'd'"),
+        (["a", "b", "c"], "only the columns 'a', 'b', 'c'"),
+        ([], "at least one name"),
+        (["a", "a"], "each once"),
+        ("a", "targets is 'a'; a list"),
+        ([1], "a list of names"),
+    ],
+)
+def test_targets_that_do_not_fit(tmp_path, targets, message):
+    path = tmp_path / "data.csv"
+    path.write_text("a,b,c\n1,2,3\n")
+    with pytest.raises((TypeError, ValueError), match=message):
+        load_file(path, targets=targets)
+    with pytest.raises(ValueError, match="give one of the two"):
+        load_file(path, "a", ["b"])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.ones(2), r"z has shape \(2,\)"),
+        (np.ones((3, 1, 1)), "z has shape"),
+        (np.array(["x"] * 3), "dtype"),
+        (np.array([1, np.nan, 1]), r"z\[1, 0\] is nan"),
+        (np.array([1, 1, 1e300]), r"z\[2, 0\] is inf"),
+    ],
+)
+def test_arrays_that_are_no_targets(tmp_path, y, message):
+    np.savez(tmp_path / "data.npz", X=np.ones((3, 2)), z=y)
+    with pytest.raises(ValueError, match=message):
+        load_file(tmp_path / "data.npz", targets=["z"])
+
+
+def test_numbers_are_no_labels(tmp_path):
+    data = Dataset(np.ones((4, 2)), np.ones((4, 1)))
+    with pytest.raises(ValueError, match="y holds numbers"):
+        data.relabel(["a"])
+    with pytest.raises(ValueError, match="stratify=False"):
+        split(data, 1)
+    assert [part.y.shape for part in split(data, 1, stratify=False)] == [(3, 1), (1, 1)]
+    with pytest.raises(ValueError, match=r"y has shape \(3, 1\)"):
+        Dataset(np.ones((4, 2)), np.ones((3, 1)))

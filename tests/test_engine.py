@@ -1,13 +1,12 @@
 """The compiled engine against the reference: gradients, twenty steps of training, probabilities, evaluation."""
 
-from functools import partial
-
 import bounds
 import numpy as np
 import pytest
 from problems import OPTIMIZERS, Problem, for_problems, train
 
 import fastnn
+from fastnn.backends import Chunk, Task
 from fastnn.backends.jit import JitBackend
 from fastnn.backends.reference import ReferenceBackend
 from fastnn.csr import CSR
@@ -72,11 +71,12 @@ def test_probabilities_and_evaluation(dtype):
         actual = JitBackend.predict_proba(net, X, None)
         assert actual.dtype == dtype and actual.shape == expected.shape
         assert (np.abs(actual - expected) <= network.eps * (network.p_error + network.p)).all()
-        loss, correct = ReferenceBackend.evaluate(net, X, y, None)
-        jit_loss, jit_correct = JitBackend.evaluate(net, X, y, None)
-        limit = bounds.losses(network.logits, network.logits_error, y).mean()
-        assert abs(jit_loss - loss) <= network.eps * limit
-        assert jit_correct == correct
+        losses, correct = ReferenceBackend.losses(net, X, y, None)
+        jit_losses, jit_correct = JitBackend.losses(net, X, y, None)
+        assert jit_losses.dtype == np.float64 and jit_correct.dtype == np.int64
+        limit = bounds.losses(network.logits, network.logits_error, y)
+        assert (np.abs(jit_losses - losses) <= network.eps * limit).all()
+        assert np.array_equal(jit_correct, correct)
 
     check()
 
@@ -131,7 +131,7 @@ def test_sparse_and_dense_training_agree(optimizer):
     net = fastnn.MLP([784, 21, 10], dtype="float64")
     order = rng.integers(0, 50, 20 * 13 - 4)
     problem = Problem(net, X, rng.integers(0, 10, 50), 13, order, [1, 9, 10])
-    dense, sparse = (train(partial(JitBackend, sparse=way), problem, optimizer) for way in (False, True))
+    dense, sparse = (train(JitBackend, problem, optimizer, sparse=way) for way in (False, True))
     for one, two in zip(sparse.arrays, dense.arrays, strict=True):
         assert np.abs(one - two).max() <= 1e-10
 
@@ -169,16 +169,16 @@ def test_push_and_pull():
     rng = np.random.default_rng(5)
     X, y = rng.standard_normal((10, 6)), rng.integers(0, 3, 10)
     net = fastnn.MLP([6, 5, 3], dtype="float64")
-    backend = JitBackend(net, OPTIMIZERS["sgd"], X, y, 10, None)
+    backend = JitBackend(net, Task(X, y, 10, OPTIMIZERS["sgd"]))
     before = [W.copy() for W in net.weights]
-    first, _ = backend.run(np.arange(10), np.array([0.1]), 0)
+    first, _, _ = backend.run(Chunk(np.arange(10), np.array([0.1]), 0, 10))
     assert all(np.array_equal(W, old) for W, old in zip(net.weights, before, strict=True))
     backend.pull()
     assert not any(np.array_equal(W, old) for W, old in zip(net.weights, before, strict=True))
     net.weights = before
     net.biases = [np.zeros(5), np.zeros(3)]
     backend.push()
-    again, _ = backend.run(np.arange(10), np.array([0.1]), 1)
+    again, _, _ = backend.run(Chunk(np.arange(10), np.array([0.1]), 1, 10))
     assert np.array_equal(again, first)
     backend.close()
     backend.close()

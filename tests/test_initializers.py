@@ -7,7 +7,11 @@ import fastnn
 from fastnn.initializers import generator
 
 SIZES = [400, 300, 200]
-NORMAL = {"he_normal": lambda m, n: 2 / m, "glorot_normal": lambda m, n: 2 / (m + n)}
+NORMAL = {
+    "he_normal": lambda m, n: 2 / m,
+    "glorot_normal": lambda m, n: 2 / (m + n),
+    "lecun_normal": lambda m, n: 1 / m,
+}
 UNIFORM = {"he_uniform": lambda m, n: 2 / m, "glorot_uniform": lambda m, n: 2 / (m + n)}
 
 

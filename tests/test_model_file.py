@@ -1,5 +1,6 @@
 """Model files: what is saved comes back, what is damaged or foreign is refused. Also test_atomic_file.py."""
 
+import base64
 import hashlib
 import io
 import json
@@ -17,6 +18,8 @@ from hypothesis.extra.numpy import arrays
 
 import fastnn
 from fastnn import model_file
+from fastnn.activations import Custom
+from fastnn.losses import LOSSES
 from fastnn.model_file import ModelFileError
 
 
@@ -30,8 +33,8 @@ def make_net(seed=0, sizes=(3, 4, 2), dtype="float32"):
 
 
 def content(net):
-    settings = (net.sizes, net.activation, net.init, net.dtype, net.seed, net.classes, net.epochs_trained)
-    return settings, [array.tobytes() for array in (*net.weights, *net.biases)]
+    settings = (net.sizes, net.activations, net.loss, net.init, net.dtype, net.seed, net.classes)
+    return (*settings, net.epochs_trained), [array.tobytes() for array in (*net.weights, *net.biases)]
 
 
 @pytest.fixture
@@ -60,10 +63,19 @@ def refuse(path):
 def test_round_trip(data, tmp_path_factory):
     sizes = [*data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)), data.draw(st.integers(2, 4))]
     dtype = data.draw(st.sampled_from(["float32", "float64"]))
+    activations = [
+        *map(fastnn.activations.resolve, fastnn.activations.names()),
+        fastnn.activations.LeakyReLU(0.1),
+        fastnn.activations.ShiftedReLU(-0.3),
+        fastnn.activations.ELU(1 / 3),
+    ]
+    losses = [*LOSSES, fastnn.losses.CrossEntropy(label_smoothing=0.1), fastnn.losses.Huber(delta=2.5)]
+    inits = ["he_normal", "zeros", {"name": "uniform", "low": -0.1, "high": 1 / 3}]
     net = fastnn.MLP(
         sizes,
-        activation=data.draw(st.sampled_from(["relu", "identity"])),
-        init=data.draw(st.sampled_from(["he_normal", "zeros"])),
+        activation=[data.draw(st.sampled_from(activations)) for _ in sizes[1:-1]],
+        loss=data.draw(st.sampled_from(losses)),
+        init=data.draw(st.sampled_from([*inits, {"name": "normal", "deviation": 0.2}])),
         dtype=dtype,
         seed=data.draw(st.integers(0, 2**70)),
     )
@@ -189,9 +201,10 @@ def forge(path, metadata=None, tensors=None, **changes):
     good |= {"weights.1": net.weights[1], "biases.1": net.biases[1]}
     tensors = good if tensors is None else tensors(good)
     description = {
-        "format": 1,
+        "format": 2,
         "sizes": [3, 4, 2],
-        "activation": "identity",
+        "activations": [{"name": "identity"}],
+        "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
         "init": "glorot_uniform",
         "dtype": "float32",
         "seed": 0,
@@ -218,18 +231,36 @@ def test_the_format_is_as_its_description_says(tmp_path, saved):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format": 2}, "later"),
+        ({"format": 3}, "later"),
+        ({"format": 1}, "not known"),
         ({"format": 0}, "format"),
         ({"format": "1"}, "format"),
         ({"format": True}, "format"),
         ({"format": ...}, "format"),
         ({"seed": ...}, "lacks an entry"),
         ({"import": "os"}, "not known"),
-        ({"activation": "os.system"}, "activation"),
-        ({"activation": ["relu"]}, "activation"),
-        ({"activation": None}, "activation"),
+        ({"activations": "relu"}, "activations"),
+        ({"activations": []}, "activations"),
+        ({"activations": None}, "activations"),
+        ({"activations": [{"name": "relu"}] * 2}, "activations"),
+        ({"activations": ["relu"]}, "activations[0]"),
+        ({"activations": [{"name": "os.system"}]}, "activations[0]"),
+        ({"activations": [{}]}, "activations[0]"),
+        ({"activations": [{"name": "elu", "alpha": "1"}]}, "alpha"),
+        ({"activations": [{"name": "elu", "import": "os"}]}, "'import'"),
+        ({"activations": [{"name": "custom"}]}, "activations[0].function"),
+        ({"activations": [{"name": "custom", "function": ["os"]}]}, "activations[0].function"),
+        ({"activations": [{"name": "custom", "function": "bump"}]}, "activations={'bump': function}"),
+        ({"loss": "cross_entropy"}, "loss"),
+        ({"loss": None}, "loss"),
+        ({"loss": {}}, "loss"),
+        ({"loss": {"name": "hinge"}}, "loss"),
+        ({"loss": {"name": "huber", "delta": -1.0}}, "delta"),
+        ({"loss": {"name": "huber", "import": "os"}}, "'import'"),
         ({"init": "ones"}, "init"),
         ({"init": [[1.0]]}, "init"),
+        ({"init": {"name": "uniform", "low": 0}}, "init"),
+        ({"init": None}, "init"),
         ({"dtype": "float16"}, "dtype"),
         ({"dtype": "<f4"}, "dtype"),
         ({"dtype": "float64"}, "F64"),
@@ -254,7 +285,7 @@ def test_the_format_is_as_its_description_says(tmp_path, saved):
         ({"sha256": "0" * 64}, "SHA-256"),
         ({"sha256": None}, "SHA-256"),
         ({"metadata": {"more": "text"}}, "not known"),
-        ({"metadata": {"fastnn": "[]"}}, "not that of a model"),
+        ({"metadata": {"fastnn": "[]"}}, "is not that of a model"),
         ({"metadata": {"fastnn": "{"}}, "JSON"),
         ({"metadata": {"fastnn": '{"a":' * 5000}}, "JSON"),
         ({"metadata": {"fastnn": '{"format": 1, "format": 1}'}}, "twice"),
@@ -274,6 +305,114 @@ def test_descriptions_that_do_not_fit(tmp_path, change, reason):
     path = tmp_path / "forged"
     forge(path, **change)
     assert reason in refuse(path)
+
+
+# Made by the first version, with net.save.
+FORMAT_1 = """
+MAIAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJmYXN0bm4iOiJ7XCJmb3JtYXRcIjogMSwgXCJzaXplc1wiOiBbMywgNCwgMl0sIFwi
+YWN0aXZhdGlvblwiOiBcImlkZW50aXR5XCIsIFwiaW5pdFwiOiBcImdsb3JvdF91bmlmb3JtXCIsIFwiZHR5cGVcIjogXCJmbG9h
+dDMyXCIsIFwic2VlZFwiOiA1LCBcImNsYXNzZXNcIjogW1wibm9cIiwgXCJ5ZXNcIl0sIFwiZXBvY2hzX3RyYWluZWRcIjogMTEs
+IFwic2hhMjU2XCI6IFwiMDE3NjRmNTU1MzRkNGVlOWZiOTU2NTIwZTNiZmNiMTAzZmJiNWU4ZGFjMDI3ZmI1MmM5MzgwMzEyZTc2
+ZWFlYlwifSJ9LCJiaWFzZXMuMCI6eyJkdHlwZSI6IkYzMiIsInNoYXBlIjpbNF0sImRhdGFfb2Zmc2V0cyI6WzAsMTZdfSwiYmlh
+c2VzLjEiOnsiZHR5cGUiOiJGMzIiLCJzaGFwZSI6WzJdLCJkYXRhX29mZnNldHMiOlsxNiwyNF19LCJ3ZWlnaHRzLjAiOnsiZHR5
+cGUiOiJGMzIiLCJzaGFwZSI6WzMsNF0sImRhdGFfb2Zmc2V0cyI6WzI0LDcyXX0sIndlaWdodHMuMSI6eyJkdHlwZSI6IkYzMiIs
+InNoYXBlIjpbNCwyXSwiZGF0YV9vZmZzZXRzIjpbNzIsMTA0XX19ICAgIAAAAD8AAIC/AAAAQM3MzD1gQqINAADgwAAAAL8AAMC+
+AACAvgAAAL4AAAAAAAAAPgAAgD4AAMA+AAAAPwAAID8AAEA/AABgPwAAAICrqqq+q6oqvwAAgL+rqqq/VVXVvwAAAMBVVRXA
+"""
+
+
+@pytest.fixture
+def old(tmp_path):
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(base64.b64decode(FORMAT_1))
+    return path
+
+
+def test_a_file_of_format_1(old, tmp_path):
+    net = fastnn.load(old)
+    expected = fastnn.MLP([3, 4, 2], activation="identity", init="glorot_uniform", seed=5)
+    expected.weights = [np.arange(12).reshape(3, 4) / 8 - 0.5, np.arange(8).reshape(4, 2) / -3]
+    expected.biases = [[0.5, -1, 2, 0.1], [1e-30, -7]]
+    expected.classes, expected.epochs_trained = ["no", "yes"], 11
+    assert content(net) == content(expected)
+    net.save(tmp_path / "new")
+    assert content(fastnn.load(tmp_path / "new")) == content(expected)
+
+
+def test_damaged_files_of_format_1(old):
+    original = old.read_bytes()
+    for position in range(0, len(original), 7):
+        damaged = bytearray(original)
+        damaged[position] ^= 2
+        old.write_bytes(damaged)
+        try:
+            net = fastnn.load(old)
+        except ModelFileError:
+            continue
+        assert net.epochs_trained == 11
+
+
+@pytest.mark.parametrize("activation", ["tanh", ["identity"], {"name": "identity"}, None, ...], ids=str)
+def test_format_1_had_two_activations(tmp_path, activation):
+    path = tmp_path / "forged"
+    forge(path, format=1, activation=activation, activations=..., loss=...)
+    assert "activation" in refuse(path) if activation is not ... else "lacks" in refuse(path)
+
+
+# Custom activations: a file has their names.
+
+
+def bump(x):
+    return x * np.exp(-x * x)
+
+
+def ramp(x):
+    return x + np.abs(x)
+
+
+def test_custom_activations_are_given_again(tmp_path):
+    path = tmp_path / "net"
+    with_slope = Custom(ramp, lambda x: 1 + np.sign(x), "slope given")
+    net = fastnn.MLP([3, 4, 4, 4, 2], activation=[bump, "tanh", with_slope])
+    net.save(path)
+    for functions in (None, {}, {"bump": bump}, {"slope given": with_slope}):
+        with pytest.raises(
+            ModelFileError, match=r"give it: fastnn.load\(path, activations=\{'(bump|slope given)'"
+        ):
+            fastnn.load(path, functions)
+    again = fastnn.load(path, activations={"bump": bump, "slope given": with_slope, "more": ramp})
+    assert content(again) == content(net)
+    X = np.random.default_rng(0).normal(size=(5, 3))
+    assert again.predict_proba(X).tobytes() == net.predict_proba(X).tobytes()
+
+
+def test_a_custom_activation_keeps_its_name(tmp_path):
+    net = fastnn.MLP([3, 4, 2], activation=lambda x: x * x)
+    net.save(tmp_path / "net")
+    again = fastnn.load(tmp_path / "net", {"<lambda>": bump})
+    assert again.activation == "<lambda>"
+
+
+def test_two_custom_activations_of_one_name(tmp_path):
+    twice = Custom(bump)
+    fastnn.MLP([3, 4, 4, 2], activation=[twice, twice]).save(tmp_path / "net")
+    net = fastnn.MLP([3, 4, 4, 2], activation=[lambda x: x * x, lambda x: x * x * x])
+    with pytest.raises(ValueError, match="two custom activations are named '<lambda>'"):
+        net.save(tmp_path / "other")
+    assert os.listdir(tmp_path) == ["net"]
+
+
+@pytest.mark.parametrize("given", [bump, {"bump": "bump"}, {"bump": Custom}, [bump]], ids=str)
+def test_what_is_no_function(saved, given):
+    with pytest.raises(TypeError, match="activations"):
+        fastnn.load(saved, given)
+
+
+def test_a_function_that_cannot_be_used(tmp_path):
+    net = fastnn.MLP([3, 4, 2], activation=bump)
+    net.save(tmp_path / "net")
+    with pytest.raises(ModelFileError, match="derivative of 'bump' cannot be found"):
+        fastnn.load(tmp_path / "net", {"bump": lambda x: x if x > 0 else 0.0})
 
 
 def test_a_key_twice_in_the_header(saved):

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastnn.reference import (
+    backward,
+    forward,
     long_form_gradient,
     matmul,
     operations,
@@ -19,7 +21,7 @@ from fastnn.reference import (
     softmax_cross_entropy,
     softmax_jacobian,
 )
-from fastnn.reference.operations import add_bias, column_sums, relu_backward
+from fastnn.reference.operations import add_bias, column_sums
 
 EPS = sys.float_info.epsilon
 NAN = math.nan
@@ -134,9 +136,11 @@ def test_relu_refuses_what_is_no_number(x):
 
 
 def test_relu_stops_the_gradient_of_negative_numbers_and_of_zero():
-    assert relu_backward([[7.0, 7.0, 7.0, -7.0]], [[-2.0, 0.0, 3.0, 3.0]]) == [[0.0, 0.0, 7.0, -7.0]]
-    with pytest.raises(ValueError, match="dA is 1 x 2 but Z is 1 x 1"):
-        relu_backward([[1.0, 2.0]], [[1.0]])
+    identity = [[float(i == j) for j in range(4)] for i in range(4)]
+    weights, biases = [[[-2.0, 0.0, 3.0, 3.0]], identity], [[0.0] * 4] * 2
+    Z, A = forward(weights, biases, [[1.0]], "relu")
+    _, db = backward(weights, Z, A, [[7.0, 7.0, 7.0, -7.0]], "relu")
+    assert db[0] == [0.0, 0.0, 7.0, -7.0]
 
 
 # softmax

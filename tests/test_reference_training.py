@@ -10,8 +10,11 @@ import pytest
 
 import fastnn
 from fastnn import optimizers
+from fastnn.backends import Chunk, Task
 from fastnn.backends.reference import ReferenceBackend
 from fastnn.reference import SGD, Adam, backward, forward, loss_and_gradients, train_step
+from fastnn.reference.activations import ACTIVATIONS
+from fastnn.reference.dropout import mask, step_masks
 
 EPS = sys.float_info.epsilon
 
@@ -65,7 +68,7 @@ def test_gradients_accumulate_over_the_rows_of_a_batch_and_the_columns_of_the_ne
     assert backward(weights, Z, A, [[1.0, 1.0]])[1][0] == [1.0 + 2.0, 0.0]
 
 
-@pytest.mark.parametrize("activation", ["relu", "identity"])
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, ["tanh", (math.sin, math.cos)]], ids=str)
 def test_gradients_are_the_slopes_of_the_loss(activation):
     rng = np.random.default_rng(3)
     sizes = (4, 5, 3, 3)
@@ -98,6 +101,63 @@ def test_a_dead_layer_has_gradients_of_zero():
     assert db == [[0.0, 0.0], [0.5, -0.5]]
 
 
+@pytest.mark.parametrize(
+    ("loss", "targets"),
+    [
+        ({"name": "cross_entropy", "label_smoothing": 0.2}, [[0.5, 0.5], [1.0, 0.0]]),
+        ("binary_cross_entropy", [[0.0, 1.0], [1.0, 1.0]]),
+        ({"name": "huber", "delta": 0.5}, [[0.5, 9.0], [2.0, 0.0]]),
+    ],
+)
+def test_every_loss_is_a_weighted_mean(loss, targets):
+    weights, biases, _, _ = small_network()
+    X = [[1.0, 2.0], [0.5, 1.0]]
+    (one, *_), (other, *_) = (
+        loss_and_gradients(weights, biases, X[i : i + 1], targets[i : i + 1], loss=loss) for i in range(2)
+    )
+    mean, _, dW, _ = loss_and_gradients(weights, biases, X, targets, loss=loss, row_weights=[3.0, 1.0])
+    assert mean == pytest.approx((3 * one + other) / 4, rel=4 * EPS)
+    assert dW != loss_and_gradients(weights, biases, X, targets, loss=loss)[2]
+
+
+def test_rows_that_weigh_nothing_change_nothing():
+    weights, biases, X, labels = small_network()
+    before = copy.deepcopy((weights, biases))
+    assert train_step(weights, biases, X, labels, row_weights=[0.0]) == (0.0, 1)
+    assert (weights, biases) == before
+
+
+# dropout
+
+
+def test_masks_have_the_numbers_of_dropout():
+    M = mask(50, 40, 0.3, 12345)
+    numbers = [number for row in M for number in row]
+    assert set(numbers) == {0.0, 1 / 0.7}
+    assert numbers.count(0.0) / 2000 == pytest.approx(0.3, abs=3 * math.sqrt(0.3 * 0.7 / 2000))
+    assert mask(20, 40, 0.3, 12345) == M[:20]  # counted row by row
+    assert mask(1, 2, 0.0, 1) == [[1.0, 1.0]]
+
+
+def test_every_place_has_a_mask_of_its_own():
+    first, none, second = step_masks([0.5, 0.0, 0.5], 8, [6, 3, 6], 7)
+    assert none is None
+    assert first != second
+    assert first != step_masks([0.5], 8, [6], 9)[0]
+
+
+def test_masks_by_hand():
+    weights, biases, X, _ = small_network()
+    weights[0] = [[1.0, 1.0], [1.0, 1.0]]
+    masks = [[[0.0, 2.0]], [[2.0, 0.0]]]
+    Z, A = forward(weights, biases, X, "relu", masks)
+    assert A == [[[0.0, 4.0]], [[8.0, 0.0]]]
+    assert Z[1] == [[9.0, 16.0]]
+    dW, db = backward(weights, Z, A, [[1.0, 0.0]], "relu", masks)
+    assert db[0] == [2.0, 0.0]
+    assert dW == [[[0.0, 0.0], [8.0, 0.0]], [[8.0, 0.0], [0.0, 0.0]]]
+
+
 # checks
 
 
@@ -116,7 +176,10 @@ def test_a_dead_layer_has_gradients_of_zero():
         (dict(biases=[[0.0, 0.0]]), ValueError, "weights has 2 layers and biases 1"),
         (dict(weights=None), TypeError, "weights is"),
         (dict(biases=[(0.0, 0.0), [0.0, 0.0]]), TypeError, "must be lists"),
-        (dict(activation="tanh"), ValueError, "activation is 'tanh'"),
+        (dict(activation="than"), ValueError, "activation is 'than'"),
+        (dict(activation=["relu", "tanh"]), ValueError, "activation has 2 entries; 1 are needed"),
+        (dict(loss="squares"), ValueError, "loss is 'squares'"),
+        (dict(row_weights=[1.0, 1.0]), ValueError, "weights has 2 numbers; 1 are needed"),
         (dict(optimizer="adam"), TypeError, "optimizer is 'adam'"),
         (dict(learning_rate="fast"), TypeError, "learning_rate"),
     ],
@@ -221,15 +284,16 @@ def test_the_backend_makes_the_steps_of_train_step(settings, optimizer, blobs):
     net = a_network()
     weights, biases = [W.tolist() for W in net.weights], [b.tolist() for b in net.biases]
     optimizer = copy.deepcopy(optimizer)
-    run = ReferenceBackend(net, settings, X, y, 32, None)
+    run = ReferenceBackend(net, Task(X, y, 32, settings))
     arrays = list(net.weights)
     # Batches of 32 and a last one of 26, in two calls.
     rows, rates = np.random.default_rng(1).permutation(90), [0.1, 0.05, 0.025]
-    first = run.run(rows[:64], np.array(rates[:2]), 0)
-    second = run.run(rows[64:], np.array(rates[2:]), 2)
+    first = run.run(Chunk(rows[:64], np.array(rates[:2]), 0, 32))
+    second = run.run(Chunk(rows[64:], np.array(rates[2:]), 2, 32))
     run.pull()
     run.close()
-    losses, correct = (np.concatenate(pair) for pair in zip(first, second, strict=True))
+    losses, correct, totals = (np.concatenate(pair) for pair in zip(first, second, strict=True))
+    assert totals.tolist() == [32.0, 32.0, 26.0]
     for step, rate in enumerate(rates):
         batch = rows[32 * step : 32 * (step + 1)]
         expected = train_step(weights, biases, X[batch].tolist(), y[batch].tolist(), rate, optimizer)
@@ -244,8 +308,8 @@ def test_the_backend_makes_the_steps_of_train_step(settings, optimizer, blobs):
 def test_pull_rounds_and_push_reads(blobs):
     X, y = blobs
     net = a_network("float32")
-    run = ReferenceBackend(net, optimizers.SGD(), X, y, 90, None)
-    run.run(np.arange(90), np.array([0.1]), 0)
+    run = ReferenceBackend(net, Task(X, y, 90, optimizers.SGD()))
+    run.run(Chunk(np.arange(90), np.array([0.1]), 0, 90))
     before = net.weights[0].copy()
     run.pull()
     assert net.weights[0].dtype == np.float32
@@ -253,7 +317,7 @@ def test_pull_rounds_and_push_reads(blobs):
     net.weights[:] = [np.zeros_like(W) for W in net.weights]
     net.biases[:] = [np.zeros_like(b) for b in net.biases]
     run.push()
-    losses, _ = run.run(np.arange(90), np.array([0.1]), 1)
+    losses, _, _ = run.run(Chunk(np.arange(90), np.array([0.1]), 1, 90))
     assert losses[0] == pytest.approx(math.log(3), rel=4 * EPS)
 
 
@@ -265,12 +329,12 @@ def test_the_backend_evaluates(dtype, rows, blobs):
     proba = ReferenceBackend.predict_proba(net, X, None)
     assert proba.shape == (rows, 3)
     assert proba.dtype == dtype
-    loss, correct = ReferenceBackend.evaluate(net, X, y, None)
+    losses, right = ReferenceBackend.losses(net, X, y, None)
     # log p has the error of p, relative to 1, however small p is: p is rounded to the dtype.
-    assert loss == pytest.approx(
+    assert losses.mean() == pytest.approx(
         -np.log(proba[np.arange(rows), y]).mean(dtype=np.float64), abs=8 * float(np.finfo(dtype).eps)
     )
-    assert correct == (proba.argmax(axis=1) == y).sum()
+    assert (right == (proba.argmax(axis=1) == y)).all()
     dW, db = ReferenceBackend.gradients(net, X, y)
     _, _, expected_dW, expected_db = loss_and_gradients(net.weights, net.biases, X, y)
     assert [g.tolist() for g in dW] == expected_dW

@@ -186,6 +186,24 @@ class TestProgress:
         ):
             assert part in lines[1]
 
+    def test_losses_of_values_have_no_accuracy(self, blobs, capsys):
+        X, chunks = blobs[0], []
+
+        class Reporter:
+            def on_chunk(self, *arguments):
+                chunks.append(arguments)
+
+            def on_epoch(self, net, history):
+                pass
+
+        net = fastnn.MLP([4, 5, 4], loss="mean_squared_error")
+        history = net.fit(X, X, epochs=1, validation=(X, X), progress=True)
+        assert history.accuracy == history.val_accuracy == []
+        line = f"epoch 1/1  loss {history.loss[0]:.4f}  validation loss {history.val_loss[0]:.4f}  "
+        assert capsys.readouterr().out.startswith(line)
+        net.fit(X, X, epochs=1, progress=Reporter())
+        assert chunks and all(chunk[5] is None and chunk[4] > 0 for chunk in chunks)
+
     def test_silent_by_default(self, blobs, numpy_backend, capsys):
         make_net().fit(*blobs, epochs=2)
         assert capsys.readouterr().out == ""
@@ -293,7 +311,7 @@ class TestInterruption:
         def interrupt(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(numpy_backend, "evaluate", interrupt)
+        monkeypatch.setattr(numpy_backend, "losses", interrupt)
         net, twin = make_net(), make_net()
         with pytest.raises(KeyboardInterrupt):
             net.fit(*blobs, epochs=2, validation=blobs)
@@ -334,28 +352,41 @@ class TestInterruption:
         assert same_parameters(net, before)
 
 
+class StopAfter(fastnn.callbacks.Callback):
+    """Stops after so many steps."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def on_step_end(self, net, history, step, loss):
+        return step == self.steps - 1
+
+
 class TestDivergence:
-    @pytest.mark.parametrize("bad_step, step", [(4, "5"), (5, "its last")])
-    def test_the_epoch_before_is_kept(self, blobs, numpy_backend, bad_step, step):
+    @pytest.mark.parametrize("bad_step", [0, 4, 5])
+    def test_the_parameters_from_before_the_step_are_kept(self, blobs, numpy_backend, bad_step):
         # Three steps an epoch. The loss shows a bad step one later; after an epoch's last the parameters do.
         net, twin = make_net(), make_net()
+        rates = {"learning_rate": lambda step: 1e39 if step == bad_step else 0.1}
         with pytest.raises(
-            fastnn.TrainingDiverged, match=f"in epoch 2, step {step}.*smaller learning rate.*epoch 1"
-        ):
-            net.fit(
-                *blobs, epochs=9, batch_size=30, learning_rate=lambda step: 1e39 if step == bad_step else 0.1
-            )
-        twin.fit(*blobs, epochs=1, batch_size=30)
+            fastnn.TrainingDiverged, match=f"step {bad_step} .*learning rate too high"
+        ) as caught:
+            net.fit(*blobs, epochs=9, batch_size=30, **rates)
+        epoch = bad_step // 3
+        assert (caught.value.step, caught.value.epoch) == (bad_step, epoch + 1)
+        if bad_step:
+            twin.fit(*blobs, epochs=9, batch_size=30, **rates, callbacks=[StopAfter(bad_step)])
         assert same_parameters(net, twin)
-        assert net.epochs_trained == len(net.history.loss) == 1
-        assert net.history.stopped == "TrainingDiverged in epoch 2"
+        assert net.epochs_trained == len(net.history.loss) == epoch
+        assert net.history.stopped == f"TrainingDiverged in epoch {epoch + 1}"
         assert numpy_backend.instances[0].closed
 
-    def test_in_the_first_epoch(self, blobs, numpy_backend):
+    def test_in_the_first_step(self, blobs, numpy_backend):
         net = make_net()
+        net.weights[0][...] *= 100
         before = copy.deepcopy(net)
-        with pytest.raises(ArithmeticError, match="as they were before training"):
-            net.fit(blobs[0] * np.float32(1e38), blobs[1], batch_size=9)
+        with pytest.raises(ArithmeticError, match=r"activations of layer 0 .* step 0 .*inputs not scaled"):
+            net.fit(blobs[0] * np.float32(2e38), blobs[1], batch_size=9)
         assert same_parameters(net, before)
         net.fit(*blobs, epochs=1)  # and it can be trained
 
@@ -448,11 +479,12 @@ class TestRealBackends:
         assert net.epochs_trained == 0
 
     def test_divergence(self, blobs, backend):
-        net = make_net()
-        before = copy.deepcopy(net)
-        with pytest.raises(fastnn.TrainingDiverged, match="epoch 1, step"):
+        net, twin = make_net(), make_net()
+        with pytest.raises(fastnn.TrainingDiverged, match="epoch 1, step 1 ") as caught:
             net.fit(*blobs, batch_size=9, learning_rate=1e30, backend=backend)
-        assert same_parameters(net, before)
+        stop = StopAfter(caught.value.step)
+        twin.fit(*blobs, batch_size=9, learning_rate=1e30, backend=backend, callbacks=[stop])
+        assert same_parameters(net, twin)
 
     def test_callback_resets_the_parameters(self, blobs, backend):
         def reset(net, history):

@@ -1,8 +1,9 @@
 """The backends: what executes training steps. This module names them and says what each offers."""
 
 import importlib
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,65 +17,110 @@ if TYPE_CHECKING:
 _BACKENDS = {"jit": "JitBackend", "reference": "ReferenceBackend"}
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a training run is made of, beside the network; all of it was checked before."""
+
+    X: np.ndarray | CSR
+    """(n, d), C-contiguous, of the network's dtype, perhaps read-only, or CSR."""
+    targets: np.ndarray
+    """As `fastnn.losses.check_targets` returns them for the network's loss."""
+    batch_size: int
+    """The most rows in a batch, at most n."""
+    optimizer: Optimizer | None = None
+    """None only asks for gradients."""
+    row_weights: np.ndarray | None = None
+    """(n,) of the network's dtype, or None where every row weighs 1."""
+    dropout: tuple[float, ...] = ()
+    """The fraction of the inputs and of each hidden layer's outputs that is dropped; empty: none."""
+    stream: int = 0
+    """Beside the network's seed, what selects the random numbers of this run."""
+    threads: int | None = None
+    sparse: bool | None = None
+    """True trains the first layer over the non-zeros of X alone, False over all of X; None what is faster."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some training steps: one for each learning rate."""
+
+    rows: np.ndarray
+    """int64: the batches' rows of X one after the other, every batch of batch_size but the last, which may be shorter.
+
+    None may come twice in a chunk: with dropout of sparse inputs, each row has one place for what is left of it.
+    """
+    learning_rates: np.ndarray
+    """float64."""
+    first_step: int
+    """How many steps were made before in this run."""
+    batch_size: int
+    X: np.ndarray | None = None
+    """(len(rows), d) to take instead of these rows of X: augmented ones."""
+
+
 class Backend(Protocol):
     """One training run of a network. The input was checked before; a backend trusts it."""
 
     inputs: str
-    """Which of the two it is: "sparse" or "dense"."""
+    """How the first layer is trained: "sparse" or "dense"."""
 
     steps_per_chunk: int
     """How many whole steps one call of `run` should get, so that Ctrl-C and progress are served in time."""
 
-    def __init__(
-        self,
-        net: "MLP",
-        optimizer: Optimizer,
-        X: np.ndarray | CSR,
-        y: np.ndarray,
-        batch_size: int,
-        threads: int | None,
-        sparse: bool | None = None,
-    ):
-        """Take over the network's parameters, as `push` does.
+    def __init__(self, net: "MLP", task: Task):
+        """Take over the network's parameters, as `push` does."""
 
-        X is (n, d), C-contiguous, of the network's dtype, perhaps read-only, or CSR; y is int64 (n,);
-        batch_size is at most n. `sparse` asks for the first layer over the non-zeros of X alone (True), over all
-        of X (False), or for the faster of the two (None).
-        """
+    def run(self, chunk: Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Make the steps.
 
-    def run(
-        self, rows: np.ndarray, learning_rates: np.ndarray, first_step: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Make len(learning_rates) training steps.
-
-        `rows` (int64) are the batches' rows of X one after the other, every batch of batch_size but the last,
-        which may be shorter; `learning_rates` (float64) has one for each step; `first_step` steps were made
-        before in this run. Return each batch's mean loss before its update (float64) and how many of its rows
-        were classified right (int64).
+        Return each batch's mean loss before its update (float64), how many of its rows were right (int64), and the sum of its
+        rows' weights (float64).
         """
 
     def pull(self) -> None:
-        """Write the parameters into net.weights and net.biases, in place."""
+        """Write the parameters, or where an average of them is kept that, into net.weights and net.biases."""
 
     def push(self) -> None:
         """Read the network's parameters again: a callback may have changed them."""
+
+    def snapshot(self) -> Any:
+        """Return a copy of all that a step changes, for `restore`."""
+
+    def restore(self, snapshot: Any) -> None:
+        """Go back to a snapshot."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that a step changes as 1-D arrays laid out as `net.arena`, for a file."""
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from such a state."""
 
     def close(self) -> None:
         """End worker threads; may be called twice."""
 
     @staticmethod
     def gradients(
-        net: "MLP", X: np.ndarray | CSR, y: np.ndarray
+        net: "MLP",
+        X: np.ndarray | CSR,
+        targets: np.ndarray,
+        row_weights: np.ndarray | None = None,
+        threads: int | None = None,
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return dL/dW and dL/db of every layer, L being the mean loss."""
 
     @staticmethod
     def predict_proba(net: "MLP", X: np.ndarray | CSR, threads: int | None) -> np.ndarray:
-        """Return softmax of the logits, (n, classes) of the network's dtype."""
+        """Return the outputs (n, outputs) of the network's dtype: after softmax or sigmoid, where the loss has one."""
 
     @staticmethod
-    def evaluate(net: "MLP", X: np.ndarray | CSR, y: np.ndarray, threads: int | None) -> tuple[float, int]:
-        """Return the mean loss and how many rows were classified right."""
+    def losses(
+        net: "MLP", X: np.ndarray | CSR, targets: np.ndarray, threads: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return each row's loss (float64), and whether its outputs are right (int64)."""
+
+    @staticmethod
+    def inspect(net: "MLP", X: np.ndarray | CSR) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return every layer's outputs, the hidden ones' after their activation f, and the hidden ones' f'."""
 
 
 def get(name: str) -> type[Backend]:

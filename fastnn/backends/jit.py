@@ -1,46 +1,55 @@
-"""The compiled backend: lays a network out for the kernels and calls them. The one module that imports fastnn.kernels."""
+"""The compiled backend: lays a network out for the training kernel, and calls it for chunk after chunk."""
 
+import math
 import time
-from functools import cache
 from itertools import pairwise
 
+import numba
 import numpy as np
+from numba import types
 
-from .. import kernels, optimizers
+from .. import kernels
 from ..csr import CSR
+from ..kernels import update
 from ..kernels._jit import require_jit
 from ..kernels.arrays import aligned_zeros, plain
 from ..kernels.compress import compress_csr, compress_dense, no_rows
-from ..kernels.infer import infer_few, infer_rows
-from ..kernels.layout import IDENTITY, RELU, make_layout, pack_parameters, unpack_parameters
+from ..kernels.functions import function_address
+from ..kernels.layout import pack_parameters, unpack_parameters
+from ..kernels.optimize import (
+    AVERAGE,
+    AVERAGES,
+    DIRECT,
+    FIRST,
+    FUSED,
+    GLOBAL,
+    KEPT,
+    LIMITED,
+    MODE,
+    PENALISE,
+    RUN,
+    SECOND,
+    UPDATE,
+    WORDS,
+)
+from ..kernels.random import make_key
 from ..kernels.threads import Team
 from ..kernels.threads import get_num_threads as get_num_threads
 from ..kernels.threads import set_num_threads as set_num_threads
 from ..kernels.train import train_steps
-from ..kernels.update import (
-    ADAM,
-    DECAY,
-    DECAY_SQUARED,
-    EPSILON,
-    GAIN,
-    GAIN_SQUARED,
-    GRADIENT,
-    MOMENTUM,
-    NESTEROV,
-    RATE,
-    SCALE,
-    SETTINGS,
-    SGD,
-)
+from ..parameters import Parameters
+from . import Chunk, Task, inference
+from .inspect import layer_outputs
+from .network import drop_settings, dropper_address, network_layout, objective
 from .pace import Pace
-
-_ACTIVATIONS = {"identity": IDENTITY, "relu": RELU}
+from .settings import settings_table
 
 # A chunk lasts about this long, so that Ctrl-C, callbacks and progress are served in time.
 _CHUNK_SECONDS = 0.03
 
-# Below this much work a step gains nothing from another thread: its five barriers cost 0.5 to 1 us.
-_OPERATIONS_PER_THREAD = 200_000
+# A thread makes so many operations while one more thread passes a barrier: 250 GFLOP/s, and 50 ns, measured with two threads
+# and assumed of more, which meet at one counter.
+_OPERATIONS_PER_BARRIER = 12_500
 
 # A dense array is trained through its non-zeros where at most this part of it is not zero.
 _SPARSE_DENSITY = 0.4
@@ -49,11 +58,7 @@ _SPARSE_DENSITY = 0.4
 _SPARSE_UNITS = 64
 _DENSITY_ROWS = 256  # that are looked at to tell
 
-# Rows that a forward pass takes through all layers at once: their activations stay in the second-level cache.
-_INFERENCE_ROWS = 96
-
-# Up to so many rows, reading the parameters as they are is quicker than packing them first.
-_FEW_ROWS = 8
+_STREAM = 2  # of the seed's streams (see initializers.py), that of dropout
 
 
 def needs_compiling():
@@ -67,7 +72,7 @@ def needs_compiling():
 
 
 def warm_up():
-    """Compile every kernel, or load it from the cache, for both dtypes."""
+    """Compile every kernel that plain training uses, or load it from the cache, for both dtypes."""
     from ..mlp import MLP
 
     for dtype in (np.float32, np.float64):
@@ -75,22 +80,17 @@ def warm_up():
         X, y = np.eye(2, dtype=dtype), np.arange(2)
         JitBackend.gradients(net, X, y)
         JitBackend.predict_proba(net, X, None)
-        JitBackend.predict_proba(net, np.zeros((_FEW_ROWS + 1, 2), dtype), None)
-        JitBackend.evaluate(net, X, y, None)
+        JitBackend.predict_proba(net, np.zeros((100, 2), dtype), None)
+        JitBackend.losses(net, X, y, None)
+        JitBackend.inspect(net, X)
         kernels.matmul(X, X)
         kernels.relu(X)
         kernels.softmax(X)
         kernels.softmax_cross_entropy(X, y)
 
 
-def _layout(net, rows, gathers=False, block=0):
-    hidden = len(net.sizes) - 2
-    activations = [_ACTIVATIONS[net.activation]] * hidden + [IDENTITY]
-    return make_layout(net.sizes, activations, net.dtype, rows, gathers, block)
-
-
 def _compress(X, sparse, fan_out, team):
-    """The rows of X compressed for the first layer's products, or no rows where it is trained dense."""
+    """The rows of X compressed for the first layer's products, or None where it is trained dense."""
     if isinstance(X, CSR):
         if sparse is False:
             return None
@@ -104,209 +104,247 @@ def _compress(X, sparse, fan_out, team):
     return compress_dense(plain(X), fan_out, team)
 
 
-def _optimizer_code(optimizer):
-    if isinstance(optimizer, optimizers.Adam):
-        return ADAM
-    if optimizer.momentum == 0:
-        return SGD
-    return NESTEROV if optimizer.nesterov else MOMENTUM
+def _useful_threads(sizes, batch):
+    """How many threads make a step quickest: with t of them it takes work / t + barriers t, least at the root of their ratio."""
+    work = 6 * batch * sum(a * b for a, b in pairwise(sizes))
+    barriers = 3 * (len(sizes) - 1)
+    return max(1, math.isqrt(work // (barriers * _OPERATIONS_PER_BARRIER)))
 
 
-def _settings(optimizer, learning_rates, first_step, dtype):
-    """One row a step of what the update needs; see kernels/update.py."""
-    settings = np.zeros((learning_rates.size, SETTINGS))
-    settings[:, RATE] = learning_rates
-    if isinstance(optimizer, optimizers.Adam):
-        t = np.arange(first_step + 1, first_step + 1 + learning_rates.size)
-        settings[:, RATE] /= 1 - optimizer.beta1**t
-        settings[:, DECAY], settings[:, GAIN] = optimizer.beta1, 1 - optimizer.beta1
-        settings[:, DECAY_SQUARED], settings[:, GAIN_SQUARED] = optimizer.beta2, 1 - optimizer.beta2
-        settings[:, SCALE] = 1 / np.sqrt(1 - optimizer.beta2**t)
-        settings[:, EPSILON] = optimizer.epsilon
-    elif optimizer is not None:
-        settings[:, DECAY] = optimizer.momentum
-    return settings.astype(dtype)
+def _how(optimizer, dtype):
+    """The words of kernels/optimize.py for an optimiser (None: gradients alone), and how many rows of moments it needs."""
+    how = np.zeros(WORDS, np.int64)
+    how[[FIRST, SECOND, AVERAGES, KEPT]] = -1
+    kind = numba.from_dtype(dtype)
+    name, state_arrays = ("gradient", 1) if optimizer is None else (optimizer.kernel, optimizer.state_arrays)
+    how[UPDATE] = function_address(update.UPDATES[name], *[types.intp] * 6, kind)
+    for place in (FIRST, SECOND)[:state_arrays]:
+        how[place] = 0 if place == FIRST else 1
+    rows = state_arrays
+    how[MODE] = FUSED
+    if optimizer is None:
+        return how, rows
+    if optimizer.average is not None:
+        how[AVERAGE] = function_address(update.average, *[types.intp] * 4, kind)
+        how[AVERAGES], rows = rows, rows + 1
+    if optimizer.penalises:
+        how[PENALISE] = function_address(update.penalise, *[types.intp] * 4, kind)
+    if optimizer.clip_norm is not None:
+        how[MODE] = GLOBAL
+        how[KEPT], rows = rows, rows + 1
+    how[LIMITED] = optimizer.max_norm is not None
+    if name == "sgd" and not (optimizer.penalises or how[LIMITED] or how[AVERAGE]):
+        how[MODE] = DIRECT
+    return how, rows
 
 
 class JitBackend:
     """One training run on the compiled kernels; see backends.Backend for the protocol."""
 
-    def __init__(self, net, optimizer, X, y, batch_size, threads, sparse=None):
+    def __init__(self, net, task: Task):
         require_jit()
-        self._net, self._optimizer = net, optimizer
-        self._y = plain(y)
-        self._batch = min(batch_size, X.shape[0])
-        self._code = GRADIENT if optimizer is None else _optimizer_code(optimizer)
-        work = 6 * self._batch * sum(a * b for a, b in pairwise(net.sizes))
-        self._team = Team(max(1, min(get_num_threads(threads), work // _OPERATIONS_PER_THREAD)))
+        self._net, self._task = net, task
+        dtype = net.dtype
+        self._targets = plain(task.targets)
+        self._row_weights = None if task.row_weights is None else plain(task.row_weights)
+        self._batch = task.batch_size
+        self._how, moments = _how(task.optimizer, dtype)
+        self._stream = make_key(net.seed, _STREAM, task.stream)
+        self._team = Team(min(get_num_threads(task.threads), _useful_threads(net.sizes, self._batch)))
         self._pace = Pace(self._team.threads)
         self.steps_per_chunk = 1
-        dtype = net.dtype
-        rows = _compress(X, sparse, net.sizes[1], self._team)
-        self.inputs = "dense" if rows is None else "sparse"
+        rows = _compress(task.X, task.sparse, net.sizes[1], self._team)
         gathers = rows is None
-        # SGD changes the weights as it goes; the other optimisers need a block's gradient first.
-        block = 0 if gathers or self._code == SGD else rows.largest_block
-        self._layout = layout = _layout(net, self._batch, gathers, block)
+        self.inputs = "dense" if gathers else "sparse"
         if gathers:
             rows = no_rows(dtype)
-            self._X = plain(X.toarray() if isinstance(X, CSR) else X)
+            self._X = plain(task.X.toarray() if isinstance(task.X, CSR) else task.X)
         else:
-            self._X = np.empty((0, X.shape[1]), dtype)
+            self._X = np.empty((0, task.X.shape[1]), dtype)
         self._rows = rows
+        self._inputs, self._dropped = np.zeros(2, np.int64), np.empty(0, dtype)
+        if task.dropout and task.dropout[0] > 0:
+            self._inputs[:] = dropper_address(dtype, not gathers), drop_settings(task.dropout[0])[0]
+            self._dropped = np.empty_like(rows.values)
+        # Plain gradient descent changes the weights as it goes; the other optimisers need a block's gradient first.
+        block = 0 if gathers or self._how[MODE] == DIRECT else rows.largest_block
+        self._layout = layout = network_layout(net, self._batch, gathers, block, task.dropout)
         self._parameters = aligned_zeros(layout.parameters, dtype)
-        # Moments that the optimiser does not have are empty: slices of them are, too, and are never written.
-        self._first = aligned_zeros(layout.parameters if self._code != SGD else 0, dtype)
-        self._second = aligned_zeros(layout.parameters if self._code == ADAM else 0, dtype)
+        self._moments = aligned_zeros(moments * layout.parameters, dtype).reshape(moments, layout.parameters)
         self._outputs = aligned_zeros(layout.activations, dtype)
         self._gradients = aligned_zeros(layout.outputs, dtype)
         self._scratches = aligned_zeros(self._team.threads * layout.scratch, dtype).reshape(
             self._team.threads, -1
         )
+        self._sums = np.zeros(-(-layout.parameters // RUN) if self._how[MODE] == GLOBAL else 0)
         self._row_losses = np.zeros(self._batch)
         self._row_correct = np.zeros(self._batch, dtype=np.int64)
         self.push()
         # No steps, in this thread: compiles the kernel, or loads it, so that the first epoch's time is training's.
-        train_steps(0, 1, *self._arguments(np.empty(0, dtype=np.int64), np.zeros(0), 0))
+        nothing = Chunk(np.empty(0, np.int64), np.empty(0), 0, self._batch)
+        train_steps(0, 1, *self._arguments(nothing)[0])
 
     def push(self):
         """Read the network's parameters."""
         pack_parameters(self._layout, self._net.weights, self._net.biases, self._parameters)
+        if self._how[AVERAGES] >= 0:
+            self._moments[self._how[AVERAGES]] = self._parameters
 
     def pull(self):
-        """Write the trained parameters into the network."""
-        unpack_parameters(self._layout, self._parameters, self._net.weights, self._net.biases)
+        """Write the trained parameters, or their average, into the network."""
+        averages = self._how[AVERAGES]
+        arena = self._parameters if averages < 0 else self._moments[averages]
+        unpack_parameters(self._layout, arena, self._net.weights, self._net.biases)
+
+    def snapshot(self):
+        """A copy of the parameters and moments."""
+        return self._parameters.copy(), self._moments.copy()
+
+    def restore(self, snapshot):
+        """Go back to a snapshot."""
+        self._parameters[...], self._moments[...] = snapshot
+
+    def _arenas(self):
+        """What a file must hold, by name."""
+        rows = {"parameters": self._parameters}
+        for name, place in (("first", FIRST), ("second", SECOND), ("average", AVERAGES)):
+            if self._how[place] >= 0:
+                rows[name] = self._moments[self._how[place]]
+        return rows
+
+    def state(self):
+        """The parameters, moments and average, laid out as the user sees parameters: the same for all vector widths."""
+        found = {}
+        for name, arena in self._arenas().items():
+            seen = Parameters(self._net.sizes, self._net.dtype)
+            unpack_parameters(self._layout, arena, seen.weights, seen.biases)
+            found[name] = seen.arena
+        return found
+
+    def load_state(self, state):
+        """Go on from a state."""
+        for name, arena in self._arenas().items():
+            seen = Parameters(self._net.sizes, self._net.dtype)
+            seen.arena[...] = state[name]
+            pack_parameters(self._layout, seen.weights, seen.biases, arena)
 
     def close(self):
         """End the other threads."""
         self._team.close()
 
-    def run(self, rows, learning_rates, first_step):
-        """Make the steps over `rows`; return each step's mean loss and number of rows classified right."""
+    def run(self, chunk):
+        """Make the steps of a chunk; return each batch's mean loss, its rows that were right, and the sum of its weights."""
         start = time.perf_counter()
-        arguments = self._arguments(rows, learning_rates, first_step)
+        arguments, results, _kept = self._arguments(chunk)
         if self._pace.threads == 1:
             train_steps(0, 1, *arguments)
         else:
             self._team.run(train_steps, *arguments)
-        losses, correct = arguments[-4:-2]
         seconds = time.perf_counter() - start
-        steps = learning_rates.size
+        steps = chunk.learning_rates.size
         self._pace.record(seconds, steps)
         # At most four times more than last time: one run may have met an idle machine, or a busy one.
         self.steps_per_chunk = max(1, min(4 * steps, int(steps * _CHUNK_SECONDS / seconds)))
         most = self._pace.most_steps()
         if most is not None:
             self.steps_per_chunk = min(self.steps_per_chunk, most)
-        return losses, correct
+        return results
 
-    def _arguments(self, rows, learning_rates, first_step):
-        """What train_steps takes after the threads' numbers."""
-        losses = np.zeros(learning_rates.size)
-        correct = np.zeros(learning_rates.size, dtype=np.int64)
-        return (
+    def _totals(self, rows, steps, batch_size):
+        """The sum of the rows' weights in each batch."""
+        totals = np.full(steps, float(batch_size))
+        if self._row_weights is not None and steps:
+            totals[:] = np.add.reduceat(
+                self._row_weights[rows].astype(np.float64), np.arange(steps) * batch_size
+            )
+        elif steps:
+            totals[-1] = rows.size - (steps - 1) * batch_size
+        return totals
+
+    def _arguments(self, chunk):
+        """What train_steps takes after the threads' numbers; the results, and what must live during the call."""
+        steps = chunk.learning_rates.size
+        order, X, targets, weights = chunk.rows, self._X, self._targets, self._row_weights
+        if chunk.X is not None:
+            order, X, targets = np.arange(chunk.rows.size), chunk.X, targets[chunk.rows]
+            weights = None if weights is None else weights[chunk.rows]
+        words, numbers = objective(self._net, targets, weights)
+        losses, correct = np.zeros(steps), np.zeros(steps, dtype=np.int64)
+        totals = self._totals(chunk.rows, steps, chunk.batch_size)
+        if self._task.optimizer is None:
+            settings = np.zeros((steps, 2, update.SETTINGS), self._net.dtype)
+        else:
+            settings = settings_table(
+                self._task.optimizer, chunk.learning_rates, chunk.first_step, self._net.dtype
+            )
+        arguments = (
             self._team.sync,
             self._layout.table,
-            self._code,
-            _settings(self._optimizer, learning_rates, first_step, self._net.dtype),
+            self._layout.constants,
+            self._inputs,
+            words,
+            numbers,
+            self._how,
+            settings,
+            self._stream,
+            chunk.first_step,
             self._parameters,
-            self._first,
-            self._second,
+            self._moments,
             self._outputs,
             self._gradients,
             self._scratches,
+            self._sums,
             self._layout.inputs,
             self._layout.input_stride,
-            self._X,
+            X,
             self._rows.values,
+            self._dropped,
             self._rows.indices,
             self._rows.pointers,
             self._rows.bounds,
-            self._y,
-            rows,
-            self._batch,
+            order,
+            chunk.batch_size,
+            totals,
             losses,
             correct,
             self._row_losses,
             self._row_correct,
         )
+        return arguments, (losses, correct, totals), (targets, weights)
 
     @staticmethod
-    def gradients(net, X, y):
-        """Return dL/dW and dL/db of the mean loss over the rows of X, y, lists of arrays shaped as the parameters."""
-        backend = JitBackend(net, None, X, y, X.shape[0], None, sparse=isinstance(X, CSR))
+    def gradients(net, X, targets, row_weights=None, threads=None):
+        """Return dL/dW and dL/db of the mean loss over the rows of X, lists of arrays shaped as the parameters."""
+        rows = len(X)
+        task = Task(X, targets, rows, row_weights=row_weights, threads=threads, sparse=isinstance(X, CSR))
+        backend = JitBackend(net, task)
         try:
-            backend.run(np.arange(X.shape[0]), np.zeros(1), 0)
+            backend.run(Chunk(np.arange(rows), np.zeros(1), 0, rows))
         finally:
             backend.close()
         weights = [np.empty_like(W) for W in net.weights]
         biases = [np.empty_like(b) for b in net.biases]
-        unpack_parameters(backend._layout, backend._first, weights, biases)
+        unpack_parameters(backend._layout, backend._moments[0], weights, biases)
         return weights, biases
 
     @staticmethod
     def predict_proba(net, X, threads):
-        """Return the probabilities (n, classes)."""
-        require_jit()
-        if len(X) <= _FEW_ROWS and not isinstance(X, CSR):
-            return _infer_few(net, X)
-        return _infer(net, X, np.empty(0, dtype=np.int64), threads)[0]
+        """Return the outputs (n, outputs)."""
+        return JitBackend.predict_and_look(net, X, threads)[0]
 
     @staticmethod
-    def evaluate(net, X, y, threads):
-        """Return the mean loss and how many rows are classified right."""
+    def predict_and_look(net, X, threads):
+        """Return the outputs (n, outputs), and whether X, which need not be, and they are finite."""
         require_jit()
-        _, losses, correct = _infer(net, X, y, threads)
-        return float(losses.mean()), int(correct.sum())
+        return inference.probabilities(net, X, threads)
 
+    @staticmethod
+    def losses(net, X, targets, threads):
+        """Return each row's loss, and whether its outputs are right."""
+        require_jit()
+        return inference.losses(net, X, targets, threads)
 
-@cache
-def _sizes_array(sizes):
-    return np.array(sizes)
-
-
-def _infer_few(net, X):
-    lane = 64 // net.dtype.itemsize
-    largest = -(-max(net.sizes) // lane) * lane
-    units, numbers = np.empty((2, largest), net.dtype), np.empty(largest, np.int64)
-    probabilities = np.empty((len(X), net.sizes[-1]), net.dtype)
-    rectified = net.activation == "relu"
-    infer_few(_sizes_array(net.sizes), rectified, net.arena, plain(X), units, numbers, probabilities)
-    return probabilities
-
-
-def _infer(net, X, y, threads):
-    """Return probabilities (without labels), losses and correct (with labels) of every row."""
-    rows = X.shape[0]
-    block = min(_INFERENCE_ROWS, rows)
-    layout = _layout(net, block)
-    parameters = aligned_zeros(layout.parameters, net.dtype)
-    pack_parameters(layout, net.weights, net.biases, parameters)
-    work = 2 * rows * sum(a * b for a, b in pairwise(net.sizes))
-    probabilities = np.empty((0 if y.size else rows, net.sizes[-1]), dtype=net.dtype)
-    losses = np.empty(y.size)
-    correct = np.empty(y.size, dtype=np.int64)
-    # Starting a thread costs about 50 us, as much as 10 million operations.
-    with Team(max(1, min(get_num_threads(threads), work // 10_000_000))) as team:
-        compressed = no_rows(net.dtype)
-        if isinstance(X, CSR):
-            compressed = compress_csr(X.row_starts, X.columns, X.data, X.shape[1], net.sizes[1], team)
-            X = np.empty((0, X.shape[1]), net.dtype)
-        outputs = aligned_zeros(team.threads * layout.outputs, net.dtype).reshape(team.threads, -1)
-        team.run(
-            infer_rows,
-            team.sync,
-            layout.table,
-            parameters,
-            outputs,
-            block,
-            plain(X),
-            compressed.values,
-            compressed.indices,
-            compressed.pointers,
-            plain(y),
-            probabilities,
-            losses,
-            correct,
-        )
-    return probabilities, losses, correct
+    @staticmethod
+    def inspect(net, X):
+        """Return every layer's outputs, and the slopes of the hidden ones' activations."""
+        return layer_outputs(net, X)

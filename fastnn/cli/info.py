@@ -1,4 +1,4 @@
-"""`fastnn info`: what fastnn found on this machine."""
+"""`fastnn info`: what fastnn found on this machine, or in a data set."""
 
 import os
 import platform
@@ -6,20 +6,29 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 import fastnn
 from fastnn import kernels
-from fastnn.backends.jit import warm_up
+from fastnn.backends.jit import _DENSITY_ROWS, _SPARSE_DENSITY, _SPARSE_UNITS, warm_up
+from fastnn.cli.data import load_named, unlabelled_data
+from fastnn.cli.display import percent
+from fastnn.datasets import NAMES
 
+RULE = f"at most {100 * _SPARSE_DENSITY:g} % not zero, and a first layer of {_SPARSE_UNITS} units or more"
 PACKAGES = ("fastnn-cpu", "numba", "llvmlite", "numpy", "safetensors")
 
 
 def run(args) -> int:
-    """Print processor, threads, cache and versions; with --warm-up compile first."""
+    """Print processor, threads, cache and versions, or what a data set is like; with --warm-up compile first."""
     if args.warm_up:
         begin = time.perf_counter()
         warm_up()
         print(f"every kernel is ready, after {time.perf_counter() - begin:.1f} s")
-    print_facts(processor() | threads() | {"cache": cache()} | versions())
+    if args.dataset is not None:
+        print_facts(data(args))
+    else:
+        print_facts(processor() | threads() | {"sparse inputs": RULE, "cache": cache()} | versions())
     return 0
 
 
@@ -28,6 +37,25 @@ def print_facts(facts: dict[str, str]) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:{width}}  {value}")
+
+
+def data(args) -> dict[str, str]:
+    """Return the size of the training rows, how many of their values are not 0, and how they would be trained on."""
+    if args.dataset in NAMES:
+        X = load_named(args)[0].X
+    elif args.data is not None:
+        raise ValueError(f"--data is the folder of mnist; {args.dataset} is a file")
+    else:
+        X = unlabelled_data(args.dataset, args.label).X
+    # The rows that training itself looks at.
+    sample = X[:: -(-len(X) // _DENSITY_ROWS)]
+    density = np.count_nonzero(sample) / sample.size
+    sparse = f"sparse where the first layer has {_SPARSE_UNITS} units or more, else dense"
+    return {
+        "data": f"{args.dataset}: {len(X):,} rows, {X.shape[1]:,} inputs",
+        "not zero": f"{percent(density)} of the inputs, in {len(sample):,} rows",
+        "trained": sparse if density <= _SPARSE_DENSITY else "dense",
+    }
 
 
 def processor() -> dict[str, str]:

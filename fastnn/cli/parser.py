@@ -8,6 +8,7 @@ from fastnn.cli.values import layer, number, part, whole
 EXAMPLES = """\
 examples:
   fastnn train                              train on the digits that come with fastnn
+  fastnn recipes                            whole training set-ups, for fastnn train --recipe NAME
   fastnn evaluate mnist-small.safetensors   how good the model is, class by class
   fastnn predict mnist-small.safetensors images.npz
   fastnn info --warm-up                     compile everything now, not at the first training
@@ -44,7 +45,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action=Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_train, _add_evaluate, _add_predict, _add_gradcheck, _add_bench, _add_info):
+    for add in (_add_train, _add_recipes, _add_evaluate, _add_predict, _add_gradcheck, _add_bench, _add_info):
         add(commands)
     return parser
 
@@ -63,11 +64,15 @@ def _command(commands, name: str, summary: str, examples: list[tuple[str, str]],
     )
 
 
-def _add_data(parser: Parser, note: str = "") -> None:
-    sets = f"mnist-small, mnist, digits{note}, or an .npz or .csv file (default %(default)s)"
+def _add_data(parser: Parser, note: str = "", default: str | None = defaults.DATA) -> None:
+    shown = defaults.DATA if default else f"{defaults.DATA}, or the recipe's"
+    sets = f"mnist-small, mnist, digits{note}, or an .npz or .csv file (default {shown})"
     labels = "the column of a .csv file, or the array of an .npz file, with the labels"
-    parser.add_argument("dataset", nargs="?", default=defaults.DATA, metavar="DATA", help=sets)
-    parser.add_argument("--label", metavar="NAME", help=labels)
+    parser.add_argument("dataset", nargs="?", default=default, metavar="DATA", help=sets)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--label", metavar="NAME", help=labels)
+    numbers = "columns, or the array, with numbers to predict instead"
+    what.add_argument("--target", dest="targets", nargs="+", metavar="NAME", help=numbers)
     parser.add_argument("--data", metavar="DIR", help="the folder of the four files of mnist")
 
 
@@ -81,11 +86,19 @@ def _add_train(commands) -> None:
             ("fastnn train mnist --data ~/mnist --epochs 20", ""),
             ("fastnn train --hidden 256 128 --optimizer adam", "two hidden layers"),
             ("fastnn train flowers.csv --label species --hidden none", "a linear model of your own data"),
+            ("fastnn train houses.csv --target price --loss huber", "numbers instead of classes"),
+            ("fastnn train --recipe deriv8-ours --seed 3", "a recipe, with another seed"),
+            (
+                "fastnn train --checkpoint run.ckpt --resume",
+                "go on where an earlier run stopped, if there was one",
+            ),
         ],
         note="Ctrl-C stops the training and saves the model as trained so far.",
     )
-    _add_data(parser)
+    _add_data(parser, default=None)
     add = parser.add_argument
+    recipe = "a set-up that fastnn recipes lists, or a .toml file; the other options change it"
+    add("--recipe", metavar="NAME", help=recipe)
     add("--output", metavar="PATH", help="the model file to write (default DATA.safetensors in this folder)")
     add("--no-progress", action="store_true", help="print a line an epoch at a terminal, too")
 
@@ -97,36 +110,82 @@ def _add_train(commands) -> None:
     test.add_argument("--test", type=part, metavar="PART", help=default)
     test.add_argument("--test-data", metavar="FILE", help="test on the rows of this file instead")
     data.add_argument("--validation", type=part, metavar="PART", help="of the training rows, to validate on")
+    distorted = "train on distorted copies of the images, other ones each epoch"
+    data.add_argument("--augment", action="store_true", help=distorted)
+    _add_network(parser.add_argument_group("the network").add_argument)
+    _add_optimizer(parser.add_argument_group("the optimiser").add_argument)
+    _add_training(parser.add_argument_group("the training").add_argument)
 
-    add = parser.add_argument_group("the network").add_argument
+
+def _add_network(add) -> None:
     default = f"sizes of the hidden layers, or none (default {' '.join(map(str, defaults.HIDDEN))})"
-    add("--hidden", type=layer, nargs="+", default=defaults.HIDDEN, metavar="SIZE", help=default)
-    default = "of the hidden layers (default %(default)s)"
-    add("--activation", choices=defaults.ACTIVATIONS, default="relu", help=default)
-    default = "of the weights (default %(default)s)"
-    add("--init", choices=defaults.INITIALIZERS, default="he_normal", help=default)
-    default = "of all arithmetic (default %(default)s)"
-    add("--dtype", choices=defaults.DTYPES, default="float32", help=default)
-    default = "of the weights and the order of the rows (default %(default)s)"
-    add("--seed", type=whole, default=0, metavar="N", help=default)
+    add("--hidden", type=layer, nargs="+", metavar="SIZE", help=default)
+    add("--activation", choices=defaults.ACTIVATIONS, help="of the hidden layers (default relu)")
+    add("--init", choices=defaults.INITIALIZERS, help="of the weights (default he_normal)")
+    default = "what training lowers (default cross_entropy, of --target mean_squared_error)"
+    add("--loss", choices=defaults.LOSSES, help=default)
+    add("--dtype", choices=defaults.DTYPES, help="of all arithmetic (default float32)")
+    default = "of the weights, the order of the rows and all else that is random (default 0)"
+    add("--seed", type=whole, metavar="N", help=default)
 
-    add = parser.add_argument_group("the training").add_argument
-    add("--epochs", type=whole, default=defaults.EPOCHS, metavar="N", help="default %(default)s")
-    add("--batch-size", type=whole, default=defaults.BATCH_SIZE, metavar="N", help="default %(default)s")
-    add("--optimizer", choices=defaults.OPTIMIZERS, default="sgd", help="default %(default)s")
-    default = "default " + ", ".join(f"{rate} for {name}" for name, rate in defaults.LEARNING_RATE.items())
+
+def _add_optimizer(add) -> None:
+    add("--optimizer", choices=defaults.OPTIMIZERS, help="default sgd")
+    rates = {name: settings["learning_rate"] for name, settings in defaults.OPTIMIZER_SETTINGS.items()}
+    default = "default " + ", ".join(f"{rate:g} for {name}" for name, rate in rates.items())
     add("--learning-rate", type=number, metavar="X", help=default)
-    add("--momentum", type=number, metavar="X", help=f"of sgd (default {defaults.MOMENTUM})")
-    add("--nesterov", action="store_true", help="use Nesterov's momentum with sgd")
+    over = "how the learning rate changes over the whole training (default constant)"
+    add("--schedule", choices=defaults.SCHEDULES, help=over)
+    momentum = defaults.OPTIMIZER_SETTINGS["sgd"]["momentum"]
+    add("--momentum", type=number, metavar="X", help=f"of sgd (default {momentum}) and rmsprop")
+    add("--nesterov", action="store_true", default=None, help="use Nesterov's momentum with sgd")
+    add(
+        "--weight-decay",
+        type=number,
+        metavar="X",
+        help="of the weights, not the biases (default 0; adamw 0.01)",
+    )
+
+
+def _add_training(add) -> None:
+    add("--epochs", type=whole, metavar="N", help=f"default {defaults.EPOCHS}")
+    add("--batch-size", type=whole, metavar="N", help=f"default {defaults.BATCH_SIZE}")
+    add("--dropout", type=number, metavar="X", help="the part of the hidden units that each step leaves out")
+    add("--class-weight", choices=("balanced",), help="give rare classes as much weight as frequent ones")
+    stop = "stop after N epochs without a better validation loss, and keep the best; needs --validation"
+    add("--early-stopping", type=whole, metavar="N", help=stop)
+    add("--time-budget", type=number, metavar="SECONDS", help="stop after so much time")
+    add("--checkpoint", metavar="FILE", help="write to this file, after each epoch, what --resume needs")
+    add("--resume", action="store_true", help="go on from the --checkpoint file, if it is there")
+    what = "about dead or saturated layers, vanishing or exploding gradients (default warn)"
+    add("--anomalies", choices=defaults.ANOMALIES, help=what)
     add("--threads", type=whole, metavar="N", help="default: every processor this process may use")
-    add("--backend", choices=defaults.BACKENDS, default="jit", help="reference is plain Python, and slow")
+    default = (
+        "train the first layer over the non-zeros of the data alone (default auto: where that is faster)"
+    )
+    add("--sparse", choices=("auto", "always", "never"), help=default)
+    add("--backend", choices=defaults.BACKENDS, help="default jit; reference is plain Python, and slow")
+
+
+def _add_recipes(commands) -> None:
+    parser = _command(
+        commands,
+        "recipes",
+        "list the recipes that come with fastnn, or print one",
+        [
+            ("fastnn recipes", ""),
+            ("fastnn recipes deriv8-ours > mine.toml", "to start one of your own from"),
+            ("fastnn train --recipe mine.toml", "and train it"),
+        ],
+    )
+    parser.add_argument("recipe", nargs="?", metavar="NAME", help="print this one, as TOML")
 
 
 def _add_evaluate(commands) -> None:
     parser = _command(
         commands,
         "evaluate",
-        "print the accuracy and the loss of a model, and its accuracy on each class",
+        "print how good a model is: counts, precision, recall of each class, accuracy, loss",
         [
             ("fastnn evaluate mnist-small.safetensors", "on the test part of mnist-small"),
             ("fastnn evaluate mnist.safetensors mnist --data ~/mnist", ""),
@@ -135,6 +194,11 @@ def _add_evaluate(commands) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="a file written by fastnn train")
     _add_data(parser, " (their test parts)")
+    recipe = "test on the data of this recipe, prepared as it says"
+    parser.add_argument("--recipe", metavar="NAME", help=recipe)
+    parser.add_argument(
+        "--confusion", action="store_true", help="print which classes were taken for which, too"
+    )
 
 
 def _add_predict(commands) -> None:
@@ -213,10 +277,17 @@ def _add_info(commands) -> None:
     parser = _command(
         commands,
         "info",
-        "print what fastnn found: processor, threads, cache, versions",
+        "print what fastnn found: processor, threads, cache, versions; or how it would take in data",
         [
             ("fastnn info", ""),
+            ("fastnn info mnist", "how many of its values are 0, and what that means for training"),
             ("fastnn info --warm-up", "and compile every kernel into the cache"),
         ],
     )
+    sets = (
+        "mnist-small, mnist, digits, or an .npz, .csv or IDX file: print how it would be trained on instead"
+    )
+    parser.add_argument("dataset", nargs="?", metavar="DATA", help=sets)
+    parser.add_argument("--label", metavar="NAME", help="a column of the .csv file to leave out")
+    parser.add_argument("--data", metavar="DIR", help="the folder of the four files of mnist")
     parser.add_argument("--warm-up", action="store_true", help="compile every kernel now")

@@ -46,7 +46,7 @@ class LiveProgress(EpochLines):
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("loss {task.fields[loss]:.4f}"),
-            TextColumn("accuracy {task.fields[accuracy]}"),
+            TextColumn("{task.fields[accuracy]}"),
             TextColumn("{task.fields[speed]:,.0f} samples/s"),
             TextColumn("{task.fields[left]} left"),
             console=make_console(),
@@ -76,7 +76,7 @@ class LiveProgress(EpochLines):
             "description": f"epoch {epoch:{len(str(epochs))}}/{epochs}",
             "completed": self.trained_rows,
             "loss": loss,
-            "accuracy": percent(accuracy),
+            "accuracy": "" if accuracy is None else f"accuracy {percent(accuracy)}",
             "speed": done_rows / seconds,
             "left": timedelta(seconds=round((now - self._begin) * (total / self.trained_rows - 1))),
         }
@@ -102,12 +102,12 @@ def epoch_line(history, epochs: int) -> str:
     parts = [
         f"epoch {epoch:{len(str(epochs))}}/{epochs}",
         f"loss {history.loss[-1]:.4f}",
-        f"accuracy {percent(history.accuracy[-1])}",
     ]
+    if history.accuracy:  # losses of values have none
+        parts.append(f"accuracy {percent(history.accuracy[-1])}")
     if history.val_loss:
-        parts += [
-            f"validation loss {history.val_loss[-1]:.4f}",
-            f"validation accuracy {percent(history.val_accuracy[-1])}",
-        ]
+        parts.append(f"validation loss {history.val_loss[-1]:.4f}")
+    if history.val_accuracy:
+        parts.append(f"validation accuracy {percent(history.val_accuracy[-1])}")
     parts.append(f"{history.samples_per_second[-1]:,.0f} samples/s")
     return "  ".join(parts)

@@ -10,9 +10,10 @@ from .. import checks
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Rows of features and their labels.
+    """Rows of features and their labels, or numbers to predict.
 
-    `X` is float32 (n, features), C-contiguous. `y` is int64 (n,), or None where the rows have no labels.
+    `X` is float32 (n, features), C-contiguous. `y` is int64 (n,), or None where the rows have no labels; numbers are
+    float32 (n, k), two dimensions also where there is one a row.
     `classes` holds the name of each label, or is None where the labels 0, 1, 2 ... are their own names.
     Real X and whole-number y of other dtypes are converted. Raises TypeError for other types, ValueError for
     shapes that do not fit and for labels that are not whole, below 0 or without a class.
@@ -33,6 +34,8 @@ class Dataset:
     def __repr__(self) -> str:
         if self.y is None:
             labels = "no labels"
+        elif self.y.ndim == 2:
+            labels = f"{self.y.shape[1]} numbers to predict"
         elif self.classes is not None:
             shown = self.classes if len(self.classes) <= 6 else (*self.classes[:5], "...")
             labels = f"{len(self.classes)} classes: {', '.join(shown)}"
@@ -48,6 +51,8 @@ class Dataset:
         Raises ValueError where a label is not among the classes.
         """
         classes = _as_classes(classes)
+        if self.y is not None and self.y.ndim == 2:
+            raise ValueError("y holds numbers, and no labels")
         if self.y is None or classes == self.classes:
             return replace(self, classes=classes)
         present, rows = np.unique(self.y, return_inverse=True)
@@ -82,4 +87,12 @@ def _as_classes(classes) -> tuple[str, ...] | None:
 def _as_labels(y, rows: int, classes: tuple[str, ...] | None) -> np.ndarray | None:
     if y is None:
         return None
+    if np.ndim(y) == 2 and classes is None:
+        return _as_numbers(checks.real_array(y, "y"), rows)
     return checks.check_y(y, rows, checks.LARGEST_COUNT if classes is None else len(classes))
+
+
+def _as_numbers(y: np.ndarray, rows: int) -> np.ndarray:
+    if len(y) != rows or not y.shape[1]:
+        raise ValueError(f"y has shape {y.shape}; ({rows}, k) is needed")
+    return np.ascontiguousarray(y, dtype=np.float32)

@@ -37,7 +37,7 @@ def split(
     """
     if not isinstance(dataset, Dataset):
         raise TypeError(f"dataset is {checks.describe(dataset)}; a Dataset is needed")
-    if checks.flag(stratify, "stratify") and dataset.y is None:
+    if checks.flag(stratify, "stratify") and (dataset.y is None or dataset.y.ndim == 2):
         raise ValueError("dataset has no labels to stratify by; give stratify=False")
     seed = checks.whole_number(seed, "seed", least=0, most=None)
     count = _count(part, len(dataset))

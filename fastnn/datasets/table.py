@@ -20,7 +20,9 @@ class DataError(ValueError):
     """A data file that is damaged or does not hold what is needed; the message names the file."""
 
 
-def load_file(path: str | os.PathLike[str], label: str | None = None) -> Dataset:
+def load_file(
+    path: str | os.PathLike[str], label: str | None = None, targets: Sequence[str] | None = None
+) -> Dataset:
     """Read a data set from a .npz or .csv file.
 
     An .npz file holds the array `X`, real numbers of shape (n, ...), which become float32 rows (n, features);
@@ -33,23 +35,43 @@ def load_file(path: str | os.PathLike[str], label: str | None = None) -> Dataset
     Labels that are exactly the whole numbers 0 to k - 1 stay as they are. Others, whole numbers or text, are
     numbered in sorted order, and the data set's `classes` holds their names (see `Dataset.relabel`).
 
+    `targets`, a list of names in place of `label`, makes y the numbers (n, k) of these columns, or of one array.
+
     Raises DataError (a ValueError) for a file that does not fit, TypeError for arguments of another type,
     OSError where the file cannot be read.
     """
     path = as_path(path)
     if label is not None and not isinstance(label, str):
         raise TypeError(f"label is {checks.describe(label)}; the name of the labels, a str, is needed")
+    taken = _taken(label, targets)
     readers = {".npz": _read_npz, ".csv": _read_csv}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path} is neither .npz nor .csv; one of the two is needed")
     with open_regular(path) as file:
-        return reader(file, path, label)
+        return reader(file, path, taken, targets is not None)
 
 
-def _read_npz(file: BinaryIO, path: Path, label: str | None) -> Dataset:
+def _taken(label: str | None, targets: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of what is not features."""
+    if targets is None:
+        return () if label is None else (label,)
+    if label is not None:
+        raise ValueError(f"label is {label!r} and targets are given; give one of the two")
+    if isinstance(targets, str) or not all(isinstance(name, str) for name in targets):
+        raise TypeError(f"targets is {checks.describe(targets)}; a list of names is needed")
+    if not targets or len(set(targets)) < len(targets):
+        raise ValueError(f"targets is {list(targets)!r}; at least one name is needed, and each once")
+    return tuple(targets)
+
+
+def _read_npz(file: BinaryIO, path: Path, taken: tuple[str, ...], numbers: bool) -> Dataset:
+    if len(taken) > 1:
+        raise DataError(f"{path}: targets has {len(taken)} names; an .npz file has them in one array")
+    label = taken[0] if taken else None
     if label == "X":
-        raise DataError(f"{path}: label is 'X', the array of features; the name of the labels is needed")
+        name = "a name in targets" if numbers else "label"
+        raise DataError(f"{path}: {name} is 'X', the array of features; the name of another one is needed")
     if not zipfile.is_zipfile(file):
         raise DataError(f"{path} is not a whole .npz archive; one written by numpy.savez is needed")
     file.seek(0)
@@ -68,6 +90,8 @@ def _read_npz(file: BinaryIO, path: Path, label: str | None) -> Dataset:
     y = arrays.get(label or "y")
     if y is None:
         return Dataset(X)
+    if numbers:
+        return Dataset(X, _npz_targets(y, len(X), f"{path}: {label}"))
     if y.dtype.kind not in "biufU":
         raise DataError(f"{path}: {label or 'y'} has dtype {y.dtype}; whole numbers or text are needed")
     if y.shape != (len(X),):
@@ -93,19 +117,30 @@ def _npz_features(X: np.ndarray, path: Path) -> np.ndarray:
     return X
 
 
-def _read_csv(file: BinaryIO, path: Path, label: str | None) -> Dataset:
+def _npz_targets(y: np.ndarray, rows: int, where: str) -> np.ndarray:
+    if y.dtype.kind not in "biuf" or y.ndim not in (1, 2) or len(y) != rows:
+        raise DataError(
+            f"{where} has shape {y.shape} and dtype {y.dtype}; real numbers of shape ({rows},) or ({rows}, k) are needed"
+        )
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused next
+        y = np.ascontiguousarray(y.reshape(rows, -1), dtype=np.float32)
+    _require_finite(y, lambda row, column: f"{where}[{row}, {column}]")
+    return y
+
+
+def _read_csv(file: BinaryIO, path: Path, taken: tuple[str, ...], numbers: bool) -> Dataset:
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, strict=True)
         try:
-            header = _read_header(reader, path, label)
-            return _read_rows(reader, header, path, label)
+            header = _read_header(reader, path, taken)
+            return _read_rows(reader, header, path, taken, numbers)
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(
                 f"{path}, after line {reader.line_num}: {error}; comma-separated UTF-8 is needed"
             ) from error
 
 
-def _read_header(reader: Iterator[list[str]], path: Path, label: str | None) -> list[str]:
+def _read_header(reader: Iterator[list[str]], path: Path, taken: tuple[str, ...]) -> list[str]:
     header = [name.strip() for name in next(reader, [])]
     if not header:
         raise DataError(
@@ -125,14 +160,18 @@ def _read_header(reader: Iterator[list[str]], path: Path, label: str | None) -> 
         raise DataError(
             f"{path}: the header row names {twice[0]!r} twice; each column needs a name of its own"
         )
-    if label is not None and label not in header:
-        raise DataError(f"{path} has no column {label!r}; it holds {_listed(header)}")
-    if header == [label]:
-        raise DataError(f"{path} has only the column {label!r}; at least one column of features is needed")
+    for name in taken:
+        if name not in header:
+            raise DataError(f"{path} has no column {name!r}; it holds {_listed(header)}")
+    if len(header) == len(taken):
+        columns = f"column {taken[0]!r}" if len(taken) == 1 else f"columns {_listed(taken)}"
+        raise DataError(f"{path} has only the {columns}; at least one column of features is needed")
     return header
 
 
-def _read_rows(reader, header: list[str], path: Path, label: str | None) -> Dataset:
+def _read_rows(reader, header: list[str], path: Path, taken: tuple[str, ...], numbers: bool) -> Dataset:
+    # Numbers to predict are read as the features are, and told apart at the end.
+    label = None if numbers or not taken else taken[0]
     names = [name for name in header if name != label]
     features, labels, lines = array.array("f"), [], array.array("q")
     for row in reader:
@@ -156,6 +195,9 @@ def _read_rows(reader, header: list[str], path: Path, label: str | None) -> Data
         raise DataError(f"{path} has a header but no rows; at least one is needed")
     X = np.frombuffer(features, dtype=np.float32).reshape(len(lines), len(names))
     _require_finite(X, lambda row, column: f"{path}, line {lines[row]}, column {names[column]!r}")
+    if numbers:
+        columns = [names.index(name) for name in taken]
+        return Dataset(np.delete(X, columns, axis=1), X[:, columns])
     if label is None:
         return Dataset(X)
     return Dataset(X, *_encode(labels, lambda i: f"{path}, line {lines[i]}, column {label!r}"))

@@ -5,14 +5,18 @@ It needs nothing but the standard library, and shares no code with the kernels t
 
 from .jacobian import long_form_gradient as long_form_gradient
 from .jacobian import softmax_jacobian as softmax_jacobian
+from .network import backward as backward
+from .network import forward as forward
 from .operations import matmul as matmul
 from .operations import relu as relu
 from .operations import softmax as softmax
 from .operations import softmax_cross_entropy as softmax_cross_entropy
 from .optimizers import SGD as SGD
+from .optimizers import Adagrad as Adagrad
 from .optimizers import Adam as Adam
-from .training import backward as backward
-from .training import forward as forward
+from .optimizers import Lion as Lion
+from .optimizers import Regularised as Regularised
+from .optimizers import RMSprop as RMSprop
 from .training import loss_and_gradients as loss_and_gradients
 from .training import train_step as train_step
 from .value import Value as Value

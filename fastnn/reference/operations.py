@@ -81,15 +81,6 @@ def relu(x: Any) -> Any:
     return [relu(part) for part in as_sequence(x, "x")]
 
 
-def relu_backward(dA: Any, Z: Any) -> Matrix:
-    """dL/dZ = dL/dA where Z > 0, else 0. dA, Z (m, n) -> (m, n). The slope at exactly 0 is taken as 0."""
-    dA, Z = as_matrix(dA, "dA"), as_matrix(Z, "Z")
-    if len(dA[0]) != len(Z[0]) or dA[1] != Z[1]:
-        raise ValueError(f"dA is {len(dA[0])} x {dA[1]} but Z is {len(Z[0])} x {Z[1]}; the two must be equal")
-    pairs = zip(dA[0], Z[0], strict=True)
-    return [[da if z > 0.0 else 0.0 for da, z in zip(*rows, strict=True)] for rows in pairs]
-
-
 def shifted_exponentials(row: Vector) -> tuple[Vector, float]:
     """e^(z_j - max z), and max z: nothing overflows, and the largest is exactly 1, so the sum is at least 1.
 

@@ -1,115 +1,66 @@
-"""A whole training step of a dense network on plain lists: forward, loss, backward, update.
+"""A whole training step of a dense network on plain lists: forward, loss, backward, update."""
 
-Layer l computes Z[l] = A[l] W[l] + b[l], and A[l + 1] = f(Z[l]) is what the next one gets; A[0] = X. The last
-Z are the logits, which go to the softmax of the loss without an f. W[l] (fan_in, fan_out), b[l] (fan_out,).
-"""
-
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
-from .inputs import Matrix, Vector, as_labels, as_matrix, as_number, as_sequence, as_vector
-from .operations import add_bias, column_sums, matmul, relu, relu_backward, softmax_cross_entropy
-from .optimizers import SGD, Adam
+from .dropout import Masks
+from .inputs import Matrix, Vector, as_number, as_sequence, as_vector
+from .losses import LOSSES, right_rows
+from .network import Activation, backward, check_network, forward
+from .operations import dot
+from .optimizers import SGD, Adagrad, Adam, Lion, Regularised, RMSprop
+
+Loss = str | Mapping[str, Any]
+"""A name of `losses.LOSSES`, or settings such as {"name": "huber", "delta": 2.0}."""
+Optimizer = SGD | Adam | RMSprop | Adagrad | Lion | Regularised
 
 
-def identity(x: Matrix) -> Matrix:
-    """Return x: a layer without an activation."""
-    return x
+def split_loss(loss: Loss) -> tuple[str, dict[str, Any]]:
+    """Return the name of a loss and its other settings. Raises ValueError for an unknown name."""
+    settings = {"name": loss} if isinstance(loss, str) else dict(loss)
+    name = settings.pop("name", None)
+    if name not in LOSSES:
+        raise ValueError(f"loss is {name!r}; it must be one of {', '.join(map(repr, LOSSES))}")
+    return name, settings
 
 
-def identity_backward(dA: Matrix, Z: Matrix) -> Matrix:
-    """dL/dZ = dL/dA."""
-    return dA
+def row_losses(outputs: Matrix, targets: Any, loss: Loss) -> Vector:
+    """l_i of every row. outputs (m, n)."""
+    name, settings = split_loss(loss)
+    return LOSSES[name](outputs, targets, **settings)[0]
 
 
-ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
-    "relu": (relu, relu_backward),
-    "identity": (identity, identity_backward),
-}
-
-
-def activation_pair(activation: str) -> tuple[Callable, Callable]:
-    """Return f and its backward pass. Raises ValueError for an unknown name."""
-    if activation not in ACTIVATIONS:
-        names = ", ".join(map(repr, ACTIVATIONS))
-        raise ValueError(f"activation is {activation!r}; it must be one of {names}")
-    return ACTIVATIONS[activation]
-
-
-def check_step(weights: Any, biases: Any, X: Any, labels: Any) -> None:
-    """Raise ValueError unless the shapes of the network fit together, and X and labels fit the network."""
-    layers = len(as_sequence(weights, "weights"))
-    if layers == 0 or len(as_sequence(biases, "biases")) != layers:
-        raise ValueError(
-            f"weights has {layers} layers and biases {len(biases)}; both need as many, at least 1"
-        )
-    rows, fan_in = as_matrix(X, "X")
-    if not rows:
-        raise ValueError("X has no rows; at least one is needed")
-    source = "X"
-    for layer in range(layers):
-        name = f"weights[{layer}]"
-        W, fan_out = as_matrix(weights[layer], name)
-        if len(W) != fan_in:
-            raise ValueError(
-                f"{name} has {len(W)} rows but {source} has {fan_in} columns; the two must be equal"
-            )
-        if len(as_vector(biases[layer], f"biases[{layer}]")) != fan_out:
-            raise ValueError(
-                f"biases[{layer}] has {len(biases[layer])} numbers; {name} has {fan_out} columns"
-            )
-        source, fan_in = name, fan_out
-    as_labels(labels, len(rows), fan_in or 0)
-
-
-def forward(weights: Any, biases: Any, X: Any, activation: str = "relu") -> tuple[list[Matrix], list[Matrix]]:
-    """X (n, d) -> (Z, A): Z[l] is layer l before its activation, Z[-1] the logits; A[l] is its input."""
-    f, _ = activation_pair(activation)
-    Z, A = [], [X]
-    for W, b in zip(weights, biases, strict=True):
-        if Z:
-            A.append(f(Z[-1]))
-        Z.append(add_bias(matmul(A[-1], W), b))
-    return Z, A
-
-
-def backward(
-    weights: Any, Z: list[Matrix], A: list[Matrix], dlogits: Matrix, activation: str = "relu"
-) -> tuple[list[Matrix], list[Vector]]:
-    """Chain rule from the last layer to the first -> (dW, db): dL/dW[l] and dL/db[l] of every layer l.
-
-    dW[l] = A[l]ᵀ dZ[l], db[l] = column sums of dZ[l], dA[l] = dZ[l] W[l]ᵀ, dZ[l - 1] = dA[l] ⊙ f'(Z[l - 1]),
-    with Z and A from `forward`, and dlogits (n, classes) = dZ of the last layer.
-    """
-    _, f_backward = activation_pair(activation)
-    dW, db = [], []
-    dZ = dlogits
-    for layer in reversed(range(len(weights))):
-        dW.insert(0, matmul(A[layer], dZ, transpose_a=True))
-        db.insert(0, column_sums(dZ))
-        if layer > 0:
-            dA = matmul(dZ, weights[layer], transpose_b=True)
-            dZ = f_backward(dA, Z[layer - 1])
-    return dW, db
-
-
-def count_correct(logits: Matrix, labels: Any) -> int:
-    """Count the rows whose largest logit (the first one, if several are equal) stands at their label."""
-    return sum(row.index(max(row)) == label for row, label in zip(logits, labels, strict=True))
+def mean_loss(outputs: Matrix, targets: Any, loss: Loss, row_weights: Any = None) -> tuple[float, Matrix]:
+    """L = Σ_i w_i l_i / Σ_i w_i and dL/doutputs (m, n); both are 0 where all rows weigh 0. outputs (m, n)."""
+    name, settings = split_loss(loss)
+    weights = [1.0] * len(outputs) if row_weights is None else as_vector(row_weights, "row_weights")
+    total = sum(weights)
+    if total == 0.0:
+        return 0.0, [[0.0] * len(row) for row in outputs]
+    losses, gradient = LOSSES[name](outputs, targets, weights, **settings)
+    return dot(weights, losses) / total, gradient
 
 
 def loss_and_gradients(
-    weights: Any, biases: Any, X: Any, labels: Any, activation: str = "relu"
+    weights: Any,
+    biases: Any,
+    X: Any,
+    labels: Any,
+    activation: Activation = "relu",
+    loss: Loss = "cross_entropy",
+    row_weights: Any = None,
+    masks: Masks | None = None,
 ) -> tuple[float, int, list[Matrix], list[Vector]]:
-    """L, the mean loss, and its gradients -> (L, how many rows were classified right, dL/dW, dL/db).
+    """L, the mean loss, and its gradients -> (L, how many rows were right, dL/dW, dL/db); arguments as of `train_step`.
 
-    Raises ValueError for shapes, labels or an activation that do not fit.
+    Raises ValueError for shapes, labels, an activation or a loss that do not fit.
     """
-    check_step(weights, biases, X, labels)
-    Z, A = forward(weights, biases, X, activation)
-    losses, dlogits = softmax_cross_entropy(Z[-1], labels)
-    dW, db = backward(weights, Z, A, dlogits, activation)
-    return sum(losses) / len(losses), count_correct(Z[-1], labels), dW, db
+    check_network(weights, biases, X)
+    labels = as_sequence(labels, "labels")
+    Z, A = forward(weights, biases, X, activation, masks)
+    mean, dZ = mean_loss(Z[-1], labels, loss, row_weights)
+    dW, db = backward(weights, Z, A, dZ, activation, masks)
+    return mean, sum(right_rows(split_loss(loss)[0], Z[-1], labels)), dW, db
 
 
 def all_rows(weights: list[Matrix], biases: list[Vector]) -> Matrix:
@@ -123,25 +74,36 @@ def train_step(
     X: Any,
     labels: Any,
     learning_rate: float = 0.1,
-    optimizer: SGD | Adam | None = None,
-    activation: str = "relu",
+    optimizer: Optimizer | None = None,
+    activation: Activation = "relu",
+    loss: Loss = "cross_entropy",
+    row_weights: Any = None,
+    masks: Masks | None = None,
 ) -> tuple[float, int]:
     """One step on one batch: weights and biases change in place -> (loss, correct), both from before it.
 
-    weights: lists of rows (fan_in, fan_out); biases: lists (fan_out,); X (n, d); labels: n whole numbers.
-    optimizer: this package's `SGD` or `Adam`, one object for all steps; None is plain gradient descent,
-    p ← p - η dL/dp. loss is the mean of the batch; correct counts its rows that were classified right.
+    weights: lists of rows (fan_in, fan_out); biases: lists (fan_out,); X (n, d).
+    labels: n whole numbers, or n rows of targets, as the loss takes them.
+    optimizer: one of `optimizers`, one object for all steps; None is plain gradient descent, p ← p - η dL/dp.
+    activation: a name, or a pair f, f'; or a list of such, one for each hidden layer.
+    loss: a name, or settings, {"name": ...}. L is the mean of the rows' losses, weighted by row_weights (n,) where given.
+    masks: as of `forward`. loss is that mean; correct counts the rows that were right, see `losses.right_rows`.
 
-    Raises ValueError for shapes, labels or an activation that do not fit, TypeError for parameters that are
+    Raises ValueError for shapes, labels, an activation or a loss that do not fit, TypeError for parameters that are
     not lists and for other optimisers; the parameters are then unchanged.
     """
     learning_rate = as_number(learning_rate, "learning_rate")
     optimizer = SGD() if optimizer is None else optimizer
-    if not isinstance(optimizer, SGD | Adam):
-        raise TypeError(f"optimizer is {optimizer!r}; an SGD or Adam of fastnn.reference is needed")
-    loss, correct, dW, db = loss_and_gradients(weights, biases, X, labels, activation)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer is {optimizer!r}; one of fastnn.reference.optimizers is needed")
+    mean, correct, dW, db = loss_and_gradients(
+        weights, biases, X, labels, activation, loss, row_weights, masks
+    )
     parameters = all_rows(weights, biases)
     if not all(isinstance(row, list) for row in parameters):
         raise TypeError("weights and biases must be lists, and the rows of weights too: they change in place")
-    optimizer.update(parameters, all_rows(dW, db), learning_rate)
-    return loss, correct
+    if isinstance(optimizer, Regularised):
+        optimizer.update(weights, biases, dW, db, learning_rate)
+    else:
+        optimizer.update(parameters, all_rows(dW, db), learning_rate)
+    return mean, correct

@@ -1,0 +1,99 @@
+"""Forward passes on the kernels: probabilities and losses of many rows, and probabilities of a few quickly."""
+
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from ..checks import first_not_finite
+from ..csr import CSR
+from ..kernels.arrays import aligned_zeros, plain
+from ..kernels.compress import compress_csr, no_rows
+from ..kernels.infer import infer_few, infer_rows
+from ..kernels.layout import pack_parameters
+from ..kernels.threads import get_num_threads, team_of
+from .network import activation_of, network_layout, objective, transform_address
+
+# Rows that a forward pass takes through all layers at once: their activations stay in the second-level cache.
+_BLOCK_ROWS = 96
+
+# Up to so many rows, reading the parameters as they are is quicker than packing them first.
+_FEW_ROWS = 8
+
+# Waking a thread costs as much as so many operations.
+_OPERATIONS_PER_THREAD = 10_000_000
+
+
+def probabilities(net, X, threads):
+    """The outputs (n, outputs), after the loss's softmax or sigmoid, and whether X and they are finite."""
+    if len(X) <= _FEW_ROWS and not isinstance(X, CSR):
+        return _few(net, X)
+    outputs = np.empty((len(X), net.sizes[-1]), net.dtype)
+    _infer(net, X, np.empty(0, np.int64), np.zeros(2, net.dtype), outputs, threads)
+    finite = first_not_finite(outputs) is None and (isinstance(X, CSR) or first_not_finite(X) is None)
+    return outputs, finite
+
+
+def losses(net, X, targets, threads):
+    """Each row's loss, float64, and whether its outputs are right, int64."""
+    targets = plain(targets)
+    words, numbers = objective(net, targets)
+    return _infer(net, X, words, numbers, np.empty((0, net.sizes[-1]), net.dtype), threads)
+
+
+def _infer(net, X, words, numbers, outputs, threads):
+    rows = len(X)
+    block = min(_BLOCK_ROWS, rows)
+    layout = network_layout(net, block)
+    parameters = aligned_zeros(layout.parameters, net.dtype)
+    pack_parameters(layout, net.weights, net.biases, parameters)
+    work = 2 * rows * sum(a * b for a, b in pairwise(net.sizes))
+    losses = np.empty(rows if words.size else 0)
+    correct = np.empty(losses.size, dtype=np.int64)
+    with team_of(max(1, min(get_num_threads(threads), work // _OPERATIONS_PER_THREAD))) as team:
+        compressed = no_rows(net.dtype)
+        if isinstance(X, CSR):
+            compressed = compress_csr(X.row_starts, X.columns, X.data, X.shape[1], net.sizes[1], team)
+            X = np.empty((0, X.shape[1]), net.dtype)
+        team.run(
+            infer_rows,
+            team.sync,
+            layout.table,
+            layout.constants,
+            words,
+            numbers,
+            transform_address(net.loss.probabilities, net.dtype),
+            parameters,
+            aligned_zeros(team.threads * layout.outputs, net.dtype).reshape(team.threads, -1),
+            block,
+            plain(X),
+            compressed.values,
+            compressed.indices,
+            compressed.pointers,
+            outputs,
+            losses,
+            correct,
+        )
+    return losses, correct
+
+
+@lru_cache
+def _network_words(sizes, activations, transform, dtype):
+    """What infer_few takes beside the parameters, made once for a kind of network: it costs as much as a row."""
+    rows = [activation_of(activation, dtype) for activation in activations]
+    words = np.array([(row.code, row.function) for row in rows] + [(0, 0)])
+    constants = np.array([(row.a, row.b, 1.0) for row in rows] + [(0, 0, 1.0)], dtype)
+    lane = 64 // dtype.itemsize
+    largest = -(-max(sizes) // lane) * lane
+    return np.array(sizes), words, constants, transform_address(transform, dtype), largest
+
+
+def _few(net, X):
+    sizes, words, constants, transform, largest = _network_words(
+        net.sizes, net.activations, net.loss.probabilities, net.dtype
+    )
+    units, numbers = np.empty((2, largest), net.dtype), np.empty(largest, np.int64)
+    outputs = np.empty((len(X), net.sizes[-1]), net.dtype)
+    # The kernel looks for NaN itself: of one row, NumPy's look would take as long as all else.
+    finite = infer_few(sizes, words, constants, transform, net.arena, plain(X), units, numbers, outputs)
+    return outputs, finite
