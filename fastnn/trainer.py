@@ -43,7 +43,7 @@ def train(net: "MLP", parameters: Parameters, run: Run) -> History:
 
 
 class Training:
-    """One call of `fit` at work. `fastnn.training_state` says what resuming must restore of it."""
+    """One call of `fit` at work. `fastnn.checkpoint.state` says what resuming must restore of it."""
 
     def __init__(self, net: "MLP", parameters: Parameters, run: Run):
         self.net, self.parameters, self.run = net, parameters, run

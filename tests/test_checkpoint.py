@@ -13,10 +13,11 @@ import safetensors.numpy
 from programs import run, start
 
 import fastnn
-from fastnn import optimizers, schedules, tensor_file, training_state
+from fastnn import optimizers, schedules, tensor_file
 from fastnn.augmentation import Augment
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.checkpoint import Checkpoint, CheckpointError
+from fastnn.checkpoint import state as training_state
 
 ROWS = 104
 SIZES = [64, 64, 10]  # in batches of 16, enough work for two threads

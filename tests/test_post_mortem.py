@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import TrainingDiverged, TrainingStopped, activations, datasets, monitor, optimizers
+from fastnn import TrainingDiverged, TrainingStopped, activations, datasets, optimizers
 from fastnn.augmentation import Augment
 from fastnn.callbacks import Callback
-from fastnn.monitor import TrainingWarning
+from fastnn.monitor import TrainingWarning, watch
 
 RNG = np.random.default_rng(4)
 X = RNG.random((120, 16), dtype=np.float32)
@@ -38,7 +38,7 @@ def make_net(sizes=(16, 12, 10), **settings):
 @pytest.fixture(params=["seldom", "always"])
 def watching(request, monkeypatch):
     """How often a state is kept and a look taken: at the begin of an epoch alone, or before every chunk."""
-    monkeypatch.setattr(monitor, "_PART", math.inf if request.param == "seldom" else 0)
+    monkeypatch.setattr(watch, "_PART", math.inf if request.param == "seldom" else 0)
     return request.param
 
 
@@ -270,7 +270,7 @@ class TestHealth:
 
 
 def test_stop_later_keeps_what_was_trained(monkeypatch):
-    monkeypatch.setattr(monitor, "_PART", 0)
+    monkeypatch.setattr(watch, "_PART", 0)
     net, twin = make_net(), make_net()
     settings = {"epochs": 3, "batch_size": 20, "learning_rate": lambda step: 1e4 if step == 9 else 0.01}
     with pytest.raises(TrainingStopped) as caught:
@@ -313,7 +313,7 @@ class TestWell:
 
     @pytest.fixture(autouse=True)
     def always(self, monkeypatch):
-        monkeypatch.setattr(monitor, "_PART", 0)
+        monkeypatch.setattr(watch, "_PART", 0)
 
     @pytest.mark.parametrize("optimizer", OPTIMIZERS)
     @pytest.mark.parametrize("activation", activations.names())
@@ -351,7 +351,7 @@ class TestWell:
 def test_watching_changes_no_bit(monkeypatch, backend):
     nets = []
     for part in (0, math.inf):
-        monkeypatch.setattr(monitor, "_PART", part)
+        monkeypatch.setattr(watch, "_PART", part)
         net = make_net()
         net.fit(
             X[:40], Y[:40], epochs=3, batch_size=9, optimizer=optimizers.Adam(average=0.9), backend=backend

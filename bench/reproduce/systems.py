@@ -70,7 +70,7 @@ class Variant:
 
 
 def _crop(k: int) -> dict:
-    return {"data": {"prepare": [{"name": "crop_border", "k": k}, "standardize"]}}
+    return {"data": {"prepare": [{"name": "crop_border", "k": k}]}}
 
 
 def _dropout(activation: str, rate: float = 0.2) -> dict:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .mlp import MLP
+    from ..mlp import MLP
 
 _LARGE_INPUTS = 10.0  # root mean square; scaled inputs have about 1, pixels up to 255 have 80
 _LARGE_TARGETS = 100.0

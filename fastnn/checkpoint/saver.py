@@ -6,14 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import checks, tensor_file, training_state
-from .atomic_file import write_atomically
+from .. import checks, tensor_file
+from ..atomic_file import write_atomically
+from . import state
 from .fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from .mlp import MLP
-    from .run import Run
-    from .trainer import Training
+    from ..mlp import MLP
+    from ..run import Run
+    from ..trainer import Training
 
 _ENDLESS = 2**31  # steps
 
@@ -67,7 +68,7 @@ class Saver:
 
     def __init__(self, checkpoint: Checkpoint | None, net: "MLP", run: "Run"):
         self._checkpoint = checkpoint
-        self._saved: training_state.Saved | None = None
+        self._saved: state.Saved | None = None
         if checkpoint is None:
             return
         self._name = tensor_file.file_name(checkpoint.path)
@@ -76,9 +77,9 @@ class Saver:
         if checkpoint.resume and os.path.exists(self._name):
             self._saved = self._read(run)
 
-    def _read(self, run: "Run") -> training_state.Saved:
+    def _read(self, run: "Run") -> state.Saved:
         try:
-            saved = training_state.Saved(self._name)
+            saved = state.Saved(self._name)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{self._name!r} cannot be resumed from: {error}") from None
         saved.check_same(self.fingerprint, run.batch_sizes)
@@ -126,7 +127,7 @@ class Saver:
         return seconds is not None and time.perf_counter() - self._time >= seconds
 
     def _write(self, training: "Training") -> None:
-        content = training_state.encode(training)
+        content = state.encode(training)
         if content is not None:  # else the old file is worth more, and training is about to end with an error
             write_atomically(self._name, content)
         self._note(training)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checks
+from .. import checks
+from ..backends import Backend, Chunk
 from .anomalies import Finding, finite_range, in_words
-from .backends import Backend, Chunk
 from .causes import Facts, Start, likely_causes
 
 if TYPE_CHECKING:
-    from .mlp import MLP
-    from .trainer import Training
+    from ..mlp import MLP
+    from ..trainer import Training
 
 
 def network_of(net: "MLP", backend: Backend) -> "MLP":

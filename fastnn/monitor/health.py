@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .activations import Activation
+from ..activations import Activation
+from ..backends import Chunk
+from ..csr import CSR, take_rows
+from ..optimizers import Optimizer
 from .anomalies import Finding, finite_range
-from .backends import Chunk
 from .causes import Facts, Start, he_deviation, likely_causes
-from .csr import CSR, take_rows
-from .optimizers import Optimizer
 
 if TYPE_CHECKING:
-    from .mlp import MLP
-    from .run import Run
+    from ..mlp import MLP
+    from ..run import Run
 
 ROWS = 32
 """So many rows at most are looked at: with 8 units and more they tell what all would, in a millisecond or two."""

@@ -15,23 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends import Chunk
 from . import post_mortem
-from .anomalies import Finding as Finding
-from .anomalies import TrainingDiverged as TrainingDiverged
-from .anomalies import TrainingStopped as TrainingStopped
-from .anomalies import TrainingWarning as TrainingWarning
-from .backends import Chunk
+from .anomalies import TrainingDiverged, TrainingStopped, TrainingWarning
 from .causes import Start
 from .health import Health, is_worth_a_look
 
 if TYPE_CHECKING:
-    from .mlp import MLP
-    from .run import Run
-    from .trainer import Training
+    from ..mlp import MLP
+    from ..run import Run
+    from ..trainer import Training
 
 _PART = 200  # of training's time, that goes into states, and again into looks
 _EARLY = 10  # steps, before which a loss that does not fall says nothing
-_FOLDER = str(Path(__file__).parent) + os.sep
+_FOLDER = str(Path(__file__).parent.parent) + os.sep
 
 
 class Monitor:

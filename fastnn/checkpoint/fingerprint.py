@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .csr import CSR
+from ..csr import CSR
 
 if TYPE_CHECKING:
-    from .mlp import MLP
-    from .run import Run
+    from ..mlp import MLP
+    from ..run import Run
 
 _ROWS = 1000  # of a matrix that are looked at, evenly spaced
 _DIGITS = 16

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checks, tensor_file
-from .callbacks import name_of
+from .. import checks, tensor_file
+from ..callbacks import name_of
+from ..history import History
 from .fingerprint import differences
-from .history import History
 
 if TYPE_CHECKING:
-    from .trainer import Training
+    from ..trainer import Training
 
 FORMAT = 1
 KIND = "fastnn checkpoint"
