@@ -107,11 +107,10 @@ def row_product(inputs, weights, z, numbers):
 
 
 @jit
-def layer_rows(X, W, b, Z):
-    """Z = X W + b, a row at a time, with infer_few's bits; X (n, fan_in), W (fan_in, fan_out), Z (n, fan_out), C-contiguous."""
+def layer_rows(X, weights, b, Z):
+    """Z = X W + b, a row at a time, with infer_few's bits; X (n, fan_in), Z (n, fan_out), weights W's rows in one dimension."""
     state = flush_denormals()
     numbers = np.empty(X.shape[1], dtype=np.int64)
-    weights = W.reshape(-1)
     for row in range(X.shape[0]):
         row_product(X[row], weights, Z[row], numbers)
         for j in range(b.size):

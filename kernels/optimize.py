@@ -3,13 +3,16 @@
 DIRECT     plain gradient descent: the tile that computes dW subtracts it from W
 FUSED      a tile's dW waits in the first-level cache for the optimiser's function (see update.py)
 GLOBAL     all gradients are kept; their norm scales them down to CLIP_NORM before the optimiser's function
+
+What only some trainings do, apply_kept and limit_norms, is called by address as well: others need not wait for its compilation.
 """
 
 import math
 
 import numpy as np
+from numba import types
 
-from ._jit import helper, inlined
+from ._jit import helper, jit
 from .functions import call, view
 from .layout import BIAS, FAN_IN, PADDED_OUT, WEIGHTS
 from .processor import VECTOR_BYTES
@@ -19,9 +22,9 @@ from .update import CLIP_NORM, FACTOR, MAX_NORM, SETTINGS
 
 DIRECT, FUSED, GLOBAL = range(3)
 
-# Words of `how`: the mode, addresses of functions (0: none), rows of `moments` (-1: none), and whether norms are limited.
-MODE, UPDATE, PENALISE, AVERAGE, FIRST, SECOND, AVERAGES, KEPT, LIMITED = range(9)
-WORDS = 9
+# Words of `how`: the mode, addresses of functions (0: none), and rows of `moments` (-1: none).
+MODE, UPDATE, PENALISE, AVERAGE, APPLY_KEPT, LIMIT_NORMS, FIRST, SECOND, AVERAGES, KEPT = range(10)
+WORDS = 10
 
 RUN = 4096  # numbers that are summed up, or updated, together where all gradients are kept
 
@@ -41,7 +44,7 @@ def _change(how, settings, parameters, moments, place, gradient, length):
         call(how[PENALISE], (p, gradient, length, row, kind))
     first, second = _row(how, FIRST, moments, place), _row(how, SECOND, moments, place)
     call(how[UPDATE], (p, first, second, gradient, length, row, kind))
-    if how[AVERAGE] != 0 and how[LIMITED] == 0:
+    if how[AVERAGE] != 0 and how[LIMIT_NORMS] == 0:
         call(how[AVERAGE], (p, _row(how, AVERAGES, moments, place), length, row, kind))
 
 
@@ -56,9 +59,17 @@ def apply_gradient(how, settings, parameters, moments, place, gradient, length):
         _change(how, settings, parameters, moments, place, address(gradient, 0), length)
 
 
-@inlined
+def step_end_arguments(kind):
+    """Numba's types of the arguments of apply_kept, and of limit_norms; kind is numba.float32 or float64."""
+    rows, table = types.Array(kind, 2, "C"), types.Array(types.int64, 2, "C")
+    arrays = (table, types.Array(types.int64, 1, "C"), rows, types.Array(kind, 1, "C"), rows)
+    kept_sums, norms = types.Array(types.float64, 1, "C"), types.Array(kind, 1, "C")
+    return (*[types.intp] * 3, *arrays, kept_sums), (*[types.intp] * 2, *arrays, norms)
+
+
+@jit
 def apply_kept(thread, threads, sync, table, how, settings, parameters, moments, sums):
-    """Update everything from the kept gradients, scaled down where their norm is above the limit; False if given up.
+    """Update everything from the kept gradients, scaled down where their norm is above the limit, unless the team gives up.
 
     settings: (2, SETTINGS), this thread's own, for weights and biases; sums: float64, one for each run of the arena.
     """
@@ -72,7 +83,7 @@ def apply_kept(thread, threads, sync, table, how, settings, parameters, moments,
             total += np.float64(x) * np.float64(x)
         sums[run] = total
     if not barrier(sync, threads):
-        return False
+        return
     total = 0.0
     for run in range(runs):
         total += sums[run]
@@ -90,10 +101,9 @@ def apply_kept(thread, threads, sync, table, how, settings, parameters, moments,
         if thread == threads - 1:
             place = layer[BIAS]
             _change(how, settings[1], parameters, moments, place, address(kept, place), layer[PADDED_OUT])
-    return True
 
 
-@helper
+@jit
 def limit_norms(thread, threads, table, how, settings, parameters, moments, sums):
     """W[:, j] *= min(1, MAX_NORM / |W[:, j]|) for every hidden unit j (Srivastava et al., 2014, section 5.1); then the average.
 

@@ -75,7 +75,8 @@ def _crop(k: int) -> dict:
 
 def _dropout(activation: str, rate: float = 0.2) -> dict:
     network = {"hidden": [512, 512], "activation": activation, "init": "he_normal"}
-    return {"network": network, "training": {"dropout": rate}}
+    rate_of_learning = {"learning_rate": {"name": "one_cycle", "peak": 0.003}}  # of so wide layers
+    return {"network": network, "training": {"dropout": rate}, "optimizer": rate_of_learning}
 
 
 TIPS = {

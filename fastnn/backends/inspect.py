@@ -23,7 +23,7 @@ def layer_outputs(net, X):
     for layer, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
         Z = np.empty((len(X), b.size), net.dtype)
         for rows in _blocks(below):
-            layer_rows(plain(below[rows]), W, b, Z[rows])
+            layer_rows(plain(below[rows]), W.reshape(-1), b, Z[rows])
         if layer < len(net.activations):
             slopes.append(_activate(net.activations[layer], Z))
         outputs.append(Z)

@@ -17,6 +17,7 @@ from ..kernels.compress import compress_csr, compress_dense, no_rows
 from ..kernels.functions import function_address
 from ..kernels.layout import pack_parameters, unpack_parameters
 from ..kernels.optimize import (
+    APPLY_KEPT,
     AVERAGE,
     AVERAGES,
     DIRECT,
@@ -24,13 +25,16 @@ from ..kernels.optimize import (
     FUSED,
     GLOBAL,
     KEPT,
-    LIMITED,
+    LIMIT_NORMS,
     MODE,
     PENALISE,
     RUN,
     SECOND,
     UPDATE,
     WORDS,
+    apply_kept,
+    limit_norms,
+    step_end_arguments,
 )
 from ..kernels.random import make_key
 from ..kernels.threads import Team
@@ -129,11 +133,14 @@ def _how(optimizer, dtype):
         how[AVERAGES], rows = rows, rows + 1
     if optimizer.penalises:
         how[PENALISE] = function_address(update.penalise, *[types.intp] * 4, kind)
+    kept_arguments, limit_arguments = step_end_arguments(kind)
     if optimizer.clip_norm is not None:
         how[MODE] = GLOBAL
+        how[APPLY_KEPT] = function_address(apply_kept, *kept_arguments)
         how[KEPT], rows = rows, rows + 1
-    how[LIMITED] = optimizer.max_norm is not None
-    if name == "sgd" and not (optimizer.penalises or how[LIMITED] or how[AVERAGE]):
+    if optimizer.max_norm is not None:
+        how[LIMIT_NORMS] = function_address(limit_norms, *limit_arguments)
+    if name == "sgd" and not (optimizer.penalises or how[LIMIT_NORMS] or how[AVERAGE]):
         how[MODE] = DIRECT
     return how, rows
 
