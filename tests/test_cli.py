@@ -598,6 +598,14 @@ def test_gradcheck(run):
         assert re.search(rf"^biases\[{i}\] +\d\.\de-\d+ +right$", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("loss", defaults.LOSSES)
+@pytest.mark.parametrize("activation", defaults.ACTIVATIONS)
+def test_gradcheck_of_every_activation_and_loss(run, activation, loss):
+    out = run("gradcheck", "--sizes", 5, 4, 3, "--rows", 4, "--activation", activation, "--loss", loss)
+    assert f"5-4-3 in float64, 4 rows of random numbers; {activation}, {loss}\n" in out
+    assert "all 4 gradients are right" in out
+
+
 def test_gradcheck_of_models(run, model, tmp_path):
     assert "4-5-3 in float64, 10 rows of random numbers" in run("gradcheck", "--model", "model.safetensors")
     fastnn.MLP([784, 3, 10]).save(tmp_path / "digits.safetensors")
@@ -795,6 +803,8 @@ BAD_CALLS = [
     (["gradcheck", "--sizes", "3", "0"], "sizes[1] is 0"),
     (["gradcheck", "--rows", "0"], "--rows is 0"),
     (["gradcheck", "--model", "file"], "file"),
+    (["gradcheck", "--model", "model.safetensors", "--loss", "huber"], "--loss is for --sizes"),
+    (["gradcheck", "--activation", "rely"], "rely"),
     (["bench", "--rounds", "0"], "--rounds is 0"),
     (["info", "now"], "now"),
     (["info", "flowers.csv", "--data", "."], "--data is the folder of mnist"),

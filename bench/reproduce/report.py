@@ -29,6 +29,9 @@ def print_systems(figures: Mapping[str, Any]) -> None:
         "faster",
     ]
     print_markdown(columns, rows)
+    print()
+    for name in figures:
+        print(f"theirs beside {name}: {ENTRIES[name].system.note}")
     for name, found in figures.items():
         stops = [run["stopped"] for run in found["runs"] if "stopped" in run]
         if stops:

@@ -3,7 +3,7 @@
 _LONG = 0.002  # seconds; of a shorter chunk, waking the threads is too large a part to tell
 _SUSPICIOUS = 1.5  # times the quickest step so far: is one thread faster now?
 _PATIENCE = 16  # the most chunks that one thread makes before all are tried again
-_TRIAL = 0.008  # seconds that one thread would take for such a trial
+_TRIAL = 0.006  # seconds that one thread would take for each of the two chunks of such a trial
 
 
 class Pace:
@@ -15,7 +15,8 @@ class Pace:
     four steps, are made alone, to know what one thread does.
 
     After a chunk that threads made slower, one thread makes 1 chunk, then after a short trial of all 2, 4 ... 16. (With 16 at
-    once, a neighbour that worked for some milliseconds more cost half a second of training alone.)
+    once, a neighbour that worked for some milliseconds more cost half a second of training alone.) What threads do in the first
+    chunk after one alone does not count: they are made or woken in it, which was seen to take 0.02 to 4 ms.
     """
 
     def __init__(self, threads):
@@ -26,6 +27,7 @@ class Pace:
         self._best = float("inf")  # the least seconds a step, together
         self._waited = 0  # chunks made alone since all threads were tried
         self._wait = 0  # how many are to be
+        self._waking = True  # whether the next chunk of all threads is the first after one alone
 
     def most_steps(self):
         """The most steps that the next chunk should have: few where it is a trial, which may take ten times as long."""
@@ -48,7 +50,8 @@ class Pace:
             if self._waited >= self._wait:
                 self.threads = self._all
             return
-        if seconds < _LONG:
+        if self._waking or (seconds < _LONG and self._wait == 0):
+            self._waking = False
             return
         self._together = step
         if step > _SUSPICIOUS * self._best:
@@ -63,4 +66,4 @@ class Pace:
             self._wait = 0
 
     def _be_alone(self, chunks):
-        self.threads, self._waited, self._wait = 1, 0, chunks
+        self.threads, self._waited, self._wait, self._waking = 1, 0, chunks, True

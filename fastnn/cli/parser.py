@@ -230,6 +230,7 @@ def _add_gradcheck(commands) -> None:
         [
             ("fastnn gradcheck", "a small network on random data"),
             ("fastnn gradcheck --sizes 30 20 20 5 --rows 7", ""),
+            ("fastnn gradcheck --activation gelu --loss huber", ""),
             ("fastnn gradcheck --model mnist-small.safetensors", "a trained one"),
         ],
         note="Exit status 1 says that a gradient is further off than the tolerance.",
@@ -244,6 +245,10 @@ def _add_gradcheck(commands) -> None:
         help=f"layer sizes (default {' '.join(map(str, defaults.GRADCHECK_SIZES))})",
     )
     network.add_argument("--model", metavar="MODEL", help="check this model instead")
+    parser.add_argument(
+        "--activation", choices=defaults.ACTIVATIONS, help="of the hidden layers (default relu)"
+    )
+    parser.add_argument("--loss", choices=defaults.LOSSES, help="default cross_entropy")
     parser.add_argument(
         "--rows",
         type=whole,
