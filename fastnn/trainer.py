@@ -21,7 +21,7 @@ from .monitor import TrainingStopped as TrainingStopped
 from .optimizers import rates
 from .parameters import Parameters
 from .run import Run
-from .sums import EpochSums
+from .sums import EpochSums, sum_of_squares
 
 if TYPE_CHECKING:
     from .mlp import MLP
@@ -260,4 +260,4 @@ class Training:
 
 
 def _lengths(arrays: list[np.ndarray]) -> list[float]:
-    return [math.sqrt(float(np.vdot(array, array))) for array in arrays]
+    return [math.sqrt(sum_of_squares(array)) for array in arrays]

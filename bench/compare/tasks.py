@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .crew import SETTLE_SECONDS
 from .workloads import Layers, Workload
 
 
@@ -56,6 +57,8 @@ class Tasks:
         op_a, op_b = (array.T if side == "t" else array for side, array in zip(layout, (a, b), strict=True))
         if not np.allclose(out[:8], op_a[:8] @ op_b, atol=1e-3 * k**0.5):
             raise ArithmeticError(f"{layout} {m} x {k} x {n} is wrong")
+        # NumPy's own threads, which the check woke in this process, go on looking for work on a core for a while.
+        time.sleep(SETTLE_SECONDS)
         return seconds_of(multiply, seconds)
 
     def peak(self, cores: int, seconds: float) -> float:

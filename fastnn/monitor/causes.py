@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..sums import sum_of_squares
+
 if TYPE_CHECKING:
     from ..mlp import MLP
 
@@ -20,7 +22,7 @@ _LARGE_RATE = 100.0  # whatever the optimiser
 def root_mean_square(values: Any) -> float:
     """sqrt(mean(x^2)), in float64."""
     flat = np.asarray(values).reshape(-1)
-    product = float(np.vdot(flat, flat))
+    product = sum_of_squares(flat)
     if not math.isfinite(product):  # float32 overflows at 1e19 already
         with np.errstate(over="ignore"):
             product = float(np.square(flat, dtype=np.float64).sum())

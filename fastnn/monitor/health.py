@@ -10,6 +10,7 @@ from ..activations import Activation
 from ..backends import Chunk
 from ..csr import CSR, take_rows
 from ..optimizers import Optimizer
+from ..sums import sum_of_squares
 from .anomalies import Finding, finite_range
 from .causes import Facts, Start, he_deviation, likely_causes
 
@@ -64,10 +65,13 @@ class Health:
         self._run, self._starts = run, starts
         self._well: set[int] = set()
 
-    def look(self, net: "MLP", chunk: Chunk, epoch: int, rising: bool = False) -> list[Finding]:
+    def look(
+        self, net: "MLP", chunk: Chunk, epoch: int, rising: bool = False, gradients: bool = True
+    ) -> list[Finding]:
         """Return what is wrong with `net` on the first rows of the chunk's first batch.
 
-        epoch: counted from 1. rising: whether the loss is; then less is needed to say that gradients explode.
+        epoch: counted from 1. rising: whether the loss is; then less is needed to say that gradients explode. gradients:
+        whether to look at them as well as at the layers.
         """
         rows = chunk.rows[: min(ROWS, chunk.batch_size)]
         X = chunk.X[: len(rows)] if chunk.X is not None else take_rows(self._run.X, rows)
@@ -76,7 +80,8 @@ class Health:
             outputs, slopes = self._run.backend.inspect(net, X)
             if not np.isfinite(outputs[-1]).all():
                 return []  # the step itself will tell
-            return self._layers(case, outputs, slopes) or self._gradients(case, rising)
+            found = self._layers(case, outputs, slopes)
+            return self._gradients(case, rising) if gradients and not found else found
 
     def _layers(self, case: "_Case", outputs: list[np.ndarray], slopes: list[np.ndarray]) -> list[Finding]:
         """Return the first layer that is flat: those above it get no news from below, those below no gradients."""
@@ -150,7 +155,7 @@ def _flat(activation: Activation, slope: np.ndarray) -> str | None:
 
 
 def _norm(array: np.ndarray) -> float:
-    return math.sqrt(float(np.vdot(array, array)))
+    return math.sqrt(sum_of_squares(array))
 
 
 def update_norm(optimizer: Optimizer, rate: float, norm: float, size: int) -> float:
