@@ -83,6 +83,9 @@ class Backend(Protocol):
     def push(self) -> None:
         """Read the network's parameters again: a callback may have changed them."""
 
+    def is_finite(self) -> bool:
+        """Say whether no parameter is NaN or infinite."""
+
     def snapshot(self) -> Any:
         """Return a copy of all that a step changes, for `restore`."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from numba import types
 
 from .. import kernels
+from ..checks import first_not_finite
 from ..csr import CSR
 from ..kernels import update
 from ..kernels._jit import require_jit
@@ -202,6 +203,10 @@ class JitBackend:
         averages = self._how[AVERAGES]
         arena = self._parameters if averages < 0 else self._moments[averages]
         unpack_parameters(self._layout, arena, self._net.weights, self._net.biases)
+
+    def is_finite(self):
+        """Whether no parameter is NaN or infinite."""
+        return first_not_finite(self._parameters) is None
 
     def snapshot(self):
         """A copy of the parameters and moments."""

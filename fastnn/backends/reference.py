@@ -91,6 +91,12 @@ class ReferenceBackend:
         name = "parameters" if self._rule.average is None else "average"
         self._take(name, self._arrangement.fill(self._net.arena, self._rows()[name]))
 
+    def is_finite(self) -> bool:
+        """Say whether no parameter is NaN or infinite."""
+        most = float(np.finfo(self._net.dtype).max)
+        rows = all_rows(self._weights, self._biases)
+        return all(-most <= number <= most for row in rows for number in row)  # false of NaN
+
     def snapshot(self) -> Any:
         """Return a copy of the parameters and of the optimiser."""
         return copy.deepcopy((self._weights, self._biases, self._rule))

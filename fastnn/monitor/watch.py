@@ -69,7 +69,7 @@ class Monitor:
         if self._chunks and (training.by_step or since > _PART * self._keeping):
             # A step shows in the loss of the next one only, and this state must be one to go back to.
             start = time.perf_counter()
-            if not post_mortem.is_finite(post_mortem.network_of(training.net, training.backend)):
+            if not training.backend.is_finite():
                 raise self._diverged(training)
             self._keep(training)
             self._keeping = self._kept - start
@@ -93,22 +93,23 @@ class Monitor:
         # The next look that there is time for may come late; where nothing is learnt, it comes after one epoch.
         if training.epoch == 0 and training.step >= _EARLY and self._last_loss > 0.98 * self._first_loss:
             last = self._chunks[-1]
-            self._look(training, replace(post_mortem.with_images(training, last), first_step=training.step))
+            coming = replace(post_mortem.with_images(training, last), first_step=training.step)
+            self._look(training, coming, training.net)
 
     def go_back(self, training: "Training") -> None:
         """Take the parameters of the state that was kept last."""
         training.backend.restore(self._state)
         training.backend.pull()
 
-    def _look(self, training: "Training", chunk: Chunk) -> None:
+    def _look(self, training: "Training", chunk: Chunk, net: "MLP | None" = None) -> None:
+        """Look at `net`, or where that is None at what the backend has."""
         if self._run.anomalies == "ignore" or not is_worth_a_look(
             training.net, min(chunk.rows.size, chunk.batch_size)
         ):
             return
         start = time.perf_counter()
-        net = training.net  # at the start it has what the backend has
-        if training.step > 0:
-            net = post_mortem.network_of(net, training.backend)
+        if net is None:  # at the start the network has what the backend has
+            net = post_mortem.network_of(training.net, training.backend) if training.step else training.net
         rising = self._last_loss > 2 * self._first_loss
         findings = []
         if post_mortem.is_finite(net):
