@@ -137,6 +137,7 @@ class Training:
             chunk = self._chunk(rows, batch, upcoming)
             upcoming = self._prepare(order, self.done + len(rows), batch)
             self._run_chunk(chunk)
+            start += self.monitor.first_look()
             seconds = time.perf_counter() - start
             self.seconds = seconds
             run.reporter.on_chunk(

@@ -45,7 +45,7 @@ class Monitor:
         self._health = Health(run, self._starts)
         self._told: set[tuple[str, int]] = set()
         self._looks = 0
-        self._looking = self._keeping = 0.0  # seconds
+        self._looking = self._keeping = self._first = 0.0  # seconds
         self._started = self._kept = time.perf_counter()
         self._state: Any = None
         self._chunks: list[Chunk] = []
@@ -76,6 +76,11 @@ class Monitor:
         self._chunks.append(replace(chunk, X=None))
         if self._looks == 0 or time.perf_counter() - self._started > _PART * self._looking:
             self._look(training, chunk)
+
+    def first_look(self) -> float:
+        """Return the seconds of the first look, once: it may have compiled kernels, and is not training."""
+        seconds, self._first = self._first, 0.0
+        return seconds
 
     def after(self, training: "Training", chunk: Chunk, losses: np.ndarray) -> None:
         """Look at the losses of a chunk that was made."""
@@ -118,7 +123,10 @@ class Monitor:
             gradients = parameters <= _SMALL or elapsed > _PART * _GRADIENT_SECONDS * parameters
             findings = self._health.look(net, chunk, training.epoch + 1, rising, gradients)
         self._looks += 1
-        self._looking += time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        self._looking += seconds
+        if self._looks == 1:
+            self._first = seconds
         for finding in findings:
             if (finding.kind, finding.layer) in self._told:
                 continue
