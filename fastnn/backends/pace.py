@@ -2,8 +2,8 @@
 
 _LONG = 0.002  # seconds; of a shorter chunk, waking the threads is too large a part to tell
 _SUSPICIOUS = 1.5  # times the quickest step so far: is one thread faster now?
-_PATIENCE = 16  # the most chunks that one thread makes before all are tried again
-_TRIAL = 0.006  # seconds that one thread would take for each of the two chunks of such a trial
+_FIRST_WAIT, _PATIENCE = 2, 32  # the fewest and the most chunks that one thread makes before all are tried again
+_WAKING, _TRIAL = 0.0005, 0.003  # seconds that one thread would take for the two chunks of such a trial
 
 
 class Pace:
@@ -14,7 +14,7 @@ class Pace:
     (784-32-32-10) as long as one; with this, at most 1.54 times in all combinations tried. The first two chunks, of one and
     four steps, are made alone, to know what one thread does.
 
-    After a chunk that threads made slower, one thread makes 1 chunk, then after a short trial of all 2, 4 ... 16. (With 16 at
+    After a chunk that threads made slower, one thread makes 2 chunks, then after a short trial of all 4, 8 ... 32. (With 16 at
     once, a neighbour that worked for some milliseconds more cost half a second of training alone.) What threads do in the first
     chunk after one alone does not count: they are made or woken in it, which was seen to take 0.02 to 4 ms.
     """
@@ -31,8 +31,9 @@ class Pace:
 
     def most_steps(self):
         """The most steps that the next chunk should have: few where it is a trial, which may take ten times as long."""
-        trial = self._wait > 0 and self.threads > 1
-        return max(1, int(_TRIAL / self._alone)) if trial else None
+        if self._wait == 0 or self.threads == 1:
+            return None
+        return max(1, int((_WAKING if self._waking else _TRIAL) / self._alone))
 
     def record(self, seconds, steps):
         """Take note of a chunk, and choose the threads of the next."""
@@ -61,7 +62,7 @@ class Pace:
             return
         self._best = min(self._best, step)
         if step > self._alone:
-            self._be_alone(max(1, min(2 * self._wait, _PATIENCE)))
+            self._be_alone(min(max(2 * self._wait, _FIRST_WAIT), _PATIENCE))
         else:
             self._wait = 0
 
