@@ -11,7 +11,8 @@ class Pace:
 
     Threads meet at barriers several times a step. Where another program takes one's processor, all wait for a time slice of
     some milliseconds: two threads beside two busy programs on two processors took 3.7 (784-100-10, batch 20) to 9.5 times
-    (784-32-32-10) as long as one; with this, at most 1.54 times in all combinations tried. The first two chunks, of one and
+    (784-32-32-10) as long as one; with this, 0.8 to 2.1 times, mostly 1.0
+    (bench/NOTES.md). The first two chunks, of one and
     four steps, are made alone, to know what one thread does.
 
     After a chunk that threads made slower, one thread makes 2 chunks, then after a short trial of all 4, 8 ... 32. (With 16 at
