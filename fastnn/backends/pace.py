@@ -2,7 +2,10 @@
 
 _LONG = 0.002  # seconds; of a shorter chunk, waking the threads is too large a part to tell
 _SUSPICIOUS = 1.5  # times the quickest step so far: is one thread faster now?
-_FIRST_WAIT, _PATIENCE = 2, 32  # the fewest and the most chunks that one thread makes before all are tried again
+_FIRST_WAIT, _PATIENCE = (
+    2,
+    32,
+)  # the fewest and the most chunks that one thread makes before all are tried again
 _WAKING, _TRIAL = 0.0005, 0.003  # seconds that one thread would take for the two chunks of such a trial
 
 
@@ -11,8 +14,7 @@ class Pace:
 
     Threads meet at barriers several times a step. Where another program takes one's processor, all wait for a time slice of
     some milliseconds: two threads beside two busy programs on two processors took 3.7 (784-100-10, batch 20) to 9.5 times
-    (784-32-32-10) as long as one; with this, 0.8 to 2.1 times, mostly 1.0
-    (bench/NOTES.md). The first two chunks, of one and
+    (784-32-32-10) as long as one; with this, 0.8 to 2.1 times, mostly 1.0 (bench/NOTES.md). The first two chunks, of one and
     four steps, are made alone, to know what one thread does.
 
     After a chunk that threads made slower, one thread makes 2 chunks, then after a short trial of all 4, 8 ... 32. (With 16 at
