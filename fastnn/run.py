@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import augmentation, backends, callbacks, checks, losses, optimizers, schedules
+from . import augmentation, backends, checks, losses, optimizers, schedules
 from .augmentation import Augment
 from .backends import Backend
-from .callbacks import Callback
+from .callbacks import Callback, check_callbacks
 from .checkpoint import Checkpoint
 from .csr import CSR
 from .progress import Reporter
@@ -103,17 +103,13 @@ def prepare(
         augment=_check_augment(augment, X, net),
         threads=checks.check_threads(threads),
         sparse=None if sparse is None else checks.flag(sparse, "sparse"),
-        callbacks=_callbacks(callbacks),
+        callbacks=check_callbacks(callbacks),
         reporter=choose_reporter(progress),
         time_budget=math.inf if budget is None else budget,
         checkpoint=_check_checkpoint(checkpoint),
         norms=checks.flag(norms, "norms"),
         anomalies=checks.one_of(anomalies, "anomalies", ANOMALIES),
     )
-
-
-def _callbacks(value: Any) -> tuple[Callback, ...]:
-    return callbacks.check_callbacks(value)
 
 
 def _row_weights(net: "MLP", targets: np.ndarray, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
