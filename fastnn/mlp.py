@@ -192,8 +192,8 @@ class MLP:
             the other losses (n, sizes[-1]) numbers, from 0 to 1 for binary cross-entropy; (n,) where there is one
             output. X itself makes an autoencoder.
         epochs: how often all of X is gone through.
-        batch_size: rows in a step, or a schedule of them such as `fastnn.schedules.BatchRamp(20, 256)`; the last
-            batch of an epoch may be smaller, and counts by its own mean.
+        batch_size: rows in a step, or a schedule of them by step or epoch, such as `fastnn.schedules.BatchRamp(20, 256)`,
+            or a function of the step; the last batch of an epoch may be smaller, and counts by its own mean.
         optimizer: "sgd", "adam", "adamw", "rmsprop", "adagrad", "lion", or an object of `fastnn.optimizers`, which has
             weight decay, clipping, max-norm and averaging as well; its state starts afresh.
         learning_rate: only with an optimiser's name: a number greater than 0 (if None, the optimiser's own), a schedule

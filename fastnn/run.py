@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import augmentation, backends, checks, losses, optimizers, schedules
+from . import augmentation, backends, checks, losses, optimizers
 from .augmentation import Augment
 from .backends import Backend
+from .batches import Batches, lay_out
 from .callbacks import Callback, check_callbacks
 from .checkpoint import Checkpoint
 from .csr import CSR
@@ -31,8 +32,7 @@ class Run:
     row_weights: np.ndarray | None
     validation: tuple[np.ndarray | CSR, np.ndarray] | None
     epochs: int
-    batch_sizes: list[int]
-    """One for each epoch, at most the number of rows."""
+    batches: Batches
     optimizer: optimizers.Optimizer
     shuffle: bool
     dropout: tuple[float, ...]
@@ -82,7 +82,6 @@ def prepare(
     """Check the arguments of `fit`, which says what they are. Raises TypeError and ValueError, which name them."""
     X, targets = net.check_samples(X, y)
     epochs = checks.whole_number(epochs, "epochs")
-    sizes = schedules.batch_sizes(batch_size, epochs)
     chosen = optimizers.resolve(optimizer, learning_rate)
     budget = time_budget
     if budget is not None:
@@ -96,7 +95,12 @@ def prepare(
         row_weights=_row_weights(net, targets, sample_weight, class_weight),
         validation=_check_validation(net, validation),
         epochs=epochs,
-        batch_sizes=[checks.check_batch_size(size, len(X), net.sizes, net.dtype) for size in sizes],
+        batches=lay_out(
+            batch_size,
+            len(X),
+            epochs,
+            lambda size: checks.check_batch_size(size, len(X), net.sizes, net.dtype),
+        ),
         optimizer=chosen,
         shuffle=checks.flag(shuffle, "shuffle"),
         dropout=_dropout(net, dropout, input_dropout),

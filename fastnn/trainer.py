@@ -57,8 +57,7 @@ class Training:
         self.sums = EpochSums(net.loss)
         self.out_of_time = False
         self._started = time.perf_counter()
-        steps = [-(-run.rows // size) for size in run.batch_sizes]
-        self._steps_in_epoch = steps
+        self._steps_in_epoch = steps = [run.batches.steps(epoch) for epoch in range(run.epochs)]
         self.schedule = schedules.resolve(run.optimizer.learning_rate).begin(sum(steps), run.epochs)
         self.backend = run.backend(net, self._task())
         self.history.inputs = self.backend.inputs
@@ -75,7 +74,7 @@ class Training:
         return Task(
             X=run.X,
             targets=run.targets,
-            batch_size=max(run.batch_sizes),
+            batch_size=run.batches.largest,
             optimizer=run.optimizer,
             row_weights=run.row_weights,
             dropout=run.dropout,
@@ -124,18 +123,13 @@ class Training:
     def _make_steps(self) -> float:
         """Make the epoch's steps that are left, and return the seconds that all of them took."""
         run = self.run
-        batch = run.batch_sizes[self.epoch]
         order = self.order()
         start = time.perf_counter() - self.seconds
         upcoming = None
         while self.done < run.rows and self.history.stopped is None:
-            rows = (
-                order[self.done : self.done + self._chunk_steps(self.step) * batch]
-                if upcoming is None
-                else upcoming[0]
-            )
-            chunk = self._chunk(rows, batch, upcoming)
-            upcoming = self._prepare(order, self.done + len(rows), batch)
+            rows, size = self._upcoming(order, self.done, self.step) if upcoming is None else upcoming[:2]
+            chunk = self._chunk(rows, size, upcoming and upcoming[2])
+            upcoming = self._prepare(order, chunk)
             self._run_chunk(chunk)
             start += self.monitor.first_look()
             seconds = time.perf_counter() - start
@@ -164,13 +158,18 @@ class Training:
             return 1
         return max(1, min(self.backend.steps_per_chunk, self.saver.steps_until_due(step)))
 
-    def _prepare(self, order: np.ndarray, start: int, batch: int) -> Any:
-        """Begin to augment the next chunk's rows, while this one is trained on; None where nothing is augmented."""
-        if self.augmenter is None or start >= len(order):
+    def _upcoming(self, order: np.ndarray, done: int, step: int) -> tuple[np.ndarray, int]:
+        """Return the rows of the chunk after `done` rows of the epoch and `step` steps, and its batches' size."""
+        size, left = self.run.batches.at(self.epoch, done)
+        return order[done : done + min(left, self._chunk_steps(step) * size)], size
+
+    def _prepare(self, order: np.ndarray, chunk: Chunk) -> tuple[np.ndarray, int, Prepared] | None:
+        """Begin to augment the images of the chunk after `chunk`, while that is trained on; None where none are."""
+        done = self.done + len(chunk.rows)
+        if self.augmenter is None or done >= len(order):
             return None
-        step = self.step + -(-(start - self.done) // batch)
-        rows = order[start : start + self._chunk_steps(step) * batch]
-        return rows, self._augment(rows)
+        rows, size = self._upcoming(order, done, self.step + len(chunk.learning_rates))
+        return rows, size, self._augment(rows)
 
     def _augment(self, rows: np.ndarray) -> Prepared:
         """Begin to augment the images `rows`, into the buffer that is not trained on."""
@@ -180,13 +179,13 @@ class Training:
         self._buffers.append(buffer)
         return self.augmenter.prepare(rows, self.net.epochs_trained, buffer[: len(rows)])
 
-    def _chunk(self, rows: np.ndarray, batch: int, prepared: Any) -> Chunk:
-        steps = -(-len(rows) // batch)
+    def _chunk(self, rows: np.ndarray, size: int, prepared: Prepared | None) -> Chunk:
+        steps = -(-len(rows) // size)
         learning_rates = rates(self.schedule, self.step, steps, self.epoch, self._steps_in_epoch[self.epoch])
         X = None
         if self.augmenter is not None:
-            X = (prepared[1] if prepared else self._augment(rows)).result()
-        return Chunk(rows, learning_rates, self.step, batch, X)
+            X = (prepared or self._augment(rows)).result()
+        return Chunk(rows, learning_rates, self.step, size, X)
 
     def _run_chunk(self, chunk: Chunk) -> None:
         self.monitor.before(self, chunk)
@@ -220,7 +219,7 @@ class Training:
             history.gradient_norms.append(norms[1])
         last = rates(self.schedule, self.step - 1, 1, self.epoch, self._steps_in_epoch[self.epoch])
         history.learning_rate.append(float(last[0]))
-        history.batch_size.append(run.batch_sizes[self.epoch])
+        history.batch_size.append(run.batches.last(self.epoch)[0])
         history.seconds.append(seconds)
         history.samples_per_second.append(run.rows / max(seconds, 1e-9))
         self.net.epochs_trained += 1
@@ -235,7 +234,7 @@ class Training:
     def _norms(self) -> tuple[list[float], list[float]]:
         """Return the Euclidean norm of each layer's weights, and of their gradient over the epoch's last batch."""
         run = self.run
-        last = self.order()[-((run.rows - 1) % run.batch_sizes[self.epoch] + 1) :]
+        last = self.order()[-run.batches.last(self.epoch)[1] :]
         weights = None if run.row_weights is None else run.row_weights[last]
         X, targets = take_rows(run.X, last), run.targets[last]
         gradients, _ = run.backend.gradients(self.net, X, targets, weights, run.threads)

@@ -139,6 +139,7 @@ CASES = {
     "dropout": lambda: {"dropout": 0.5, "input_dropout": 0.2},
     "augment": lambda: {"augment": Augment(shape=(8, 8), elastic=(4, 2))},
     "batch ramp": lambda: {"batch_size": schedules.BatchRamp(4, 32)},
+    "batches that grow by step": lambda: {"batch_size": grown, "dropout": 0.2},
     "plateau": lambda: {
         "learning_rate": schedules.Plateau(2.0, factor=0.3, patience=0, metric="loss", least=0.01),
         "epochs": 8,
@@ -160,6 +161,10 @@ CASES = {
     "step callback": lambda: {"callbacks": [StepNudge()], "optimizer": optimizers.SGD(average=0.8)},
     "file order": lambda: {"shuffle": False},
 }
+
+
+def grown(step):
+    return 3 + step // 4
 
 
 def falling(step):

@@ -173,7 +173,7 @@ def test_a_length_left_out_is_the_whole_fit(schedule, length):
     assert schedule.length is None
     assert begun.begin(99, 99) == begun
     assert Warmup(3, schedule).begin(40, 8).then == begun
-    with pytest.raises(ValueError, match=r"^length is None, and the fit has not begun"):
+    with pytest.raises(ValueError, match=r"^length is None, and how many steps the fit has is not known"):
         schedule.value(0, 0, 5)
 
 
@@ -198,34 +198,6 @@ def test_values_are_each_value(schedule, first, steps, epoch):
     found = schedules.values(schedule, first, steps, epoch, 9)
     assert found.dtype == np.float64
     assert found.tolist() == [schedule.value(step, epoch, 9) for step in range(first, first + steps)]
-
-
-def test_batch_sizes():
-    assert schedules.batch_sizes(30, 3) == [30] * 3
-    assert schedules.batch_sizes(np.int64(30), 1) == [30]
-    assert schedules.batch_sizes(BatchRamp(20, 100), 5) == [20, 40, 80, 100, 100]
-    assert schedules.batch_sizes({"name": "batch_ramp", "start": 20, "limit": 50}, 3) == [20, 40, 50]
-    assert schedules.batch_sizes(lambda epoch: 10 + epoch, 3) == [10, 11, 12]
-    assert schedules.batch_sizes(Exponential(10, 1.3), 3) == [10, 13, 17]
-    assert schedules.batch_sizes(Cosine(10, end=2), 4) == [10, 9, 6, 3]
-    assert schedules.batch_sizes(Warmup(4, 10), 5) == [2, 4, 6, 8, 10]
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "words"),
-    [
-        (0, ValueError, "batch_size is 0; a whole number"),
-        (2.5, TypeError, r"batch_size is 2\.5; a whole number"),
-        (Plateau(30), TypeError, "batch_size is a schedule that waits for the history"),
-        (Warmup(3, Plateau(30)), TypeError, "batch_size is a schedule that waits"),
-        (lambda epoch: 2 - epoch, ValueError, "batch_size of epoch 2 is 0.0; .* from 1 to"),
-        (lambda epoch: "4", TypeError, r"batch_size\(0\) is '4'"),
-        (Exponential(8, 2.0**40), ValueError, "batch_size of epoch 1 is 8796093022208.0"),
-    ],
-)
-def test_bad_batch_sizes(value, error, words):
-    with pytest.raises(error, match=f"^{words}"):
-        schedules.batch_sizes(value, 5)
 
 
 # settings

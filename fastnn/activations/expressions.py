@@ -1,6 +1,7 @@
-"""Derivatives of a user's function: trace it into a graph of operations, differentiate that, write it out as Python.
+"""Derivatives of a user's function: `fastnn.reference.Value` with formulas in place of numbers, written out as Python.
 
-`fastnn.reference.Value` computes the slope at one point; here it becomes a function, that can be compiled.
+A Value knows the slope of every operation at one number. An Expression is a Value that knows it for all x: its slopes are
+Expressions too, and `backward`, the same chain rule, leaves the formula of the derivative, which can be compiled.
 """
 
 import math
@@ -10,6 +11,8 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+
+from ..reference import Value
 
 
 class Untraceable(TypeError):  # noqa: N818
@@ -23,7 +26,7 @@ def _refuse(action: str) -> Callable[..., Any]:
     return method
 
 
-class Expression:
+class Expression(Value):
     """x, or an operation on expressions and numbers: what a function calculates, rather than a result."""
 
     __slots__ = ("operands", "operation")
@@ -37,6 +40,17 @@ class Expression:
         self.operands = tuple(
             number if isinstance(number, Expression | int) else float(number) for number in operands
         )
+        self.grad = 0.0
+
+    @property
+    def sources(self) -> tuple[tuple["Expression", Any], ...]:  # type: ignore[override]
+        """The operands that are expressions, with the slopes by them: made when asked for, as they have slopes too."""
+        if self.operation == "x":
+            return ()
+        _, slopes = _UNARY.get(self.operation) or _BINARY[self.operation]
+        found = slopes(*self.operands, self)
+        pairs = zip(self.operands, found if isinstance(found, tuple) else (found,), strict=True)
+        return tuple((operand, slope) for operand, slope in pairs if isinstance(operand, Expression))
 
     __hash__ = object.__hash__
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse("compares")
@@ -45,11 +59,12 @@ class Expression:
     __round__ = __floor__ = __ceil__ = __trunc__ = _refuse("rounds")
     __iter__ = __len__ = _refuse("goes through")
 
-    def __add__(self, other: Any) -> "Expression":
-        return Expression("+", self, other)
+    # Sums with 0 and products with 0 and 1, of which the chain rule makes many, are not calculated.
+    def __add__(self, other: Any) -> Any:
+        return self if _is(other, 0) else Expression("+", self, other)
 
-    def __radd__(self, other: Any) -> "Expression":
-        return Expression("+", other, self)
+    def __radd__(self, other: Any) -> Any:
+        return self if _is(other, 0) else Expression("+", other, self)
 
     def __sub__(self, other: Any) -> "Expression":
         return Expression("-", self, other)
@@ -57,11 +72,11 @@ class Expression:
     def __rsub__(self, other: Any) -> "Expression":
         return Expression("-", other, self)
 
-    def __mul__(self, other: Any) -> "Expression":
-        return Expression("*", self, other)
+    def __mul__(self, other: Any) -> Any:
+        return 0.0 if _is(other, 0) else self if _is(other, 1) else Expression("*", self, other)
 
-    def __rmul__(self, other: Any) -> "Expression":
-        return Expression("*", other, self)
+    def __rmul__(self, other: Any) -> Any:
+        return 0.0 if _is(other, 0) else self if _is(other, 1) else Expression("*", other, self)
 
     def __truediv__(self, other: Any) -> "Expression":
         return Expression("/", self, other)
@@ -99,23 +114,13 @@ _exp, _sqrt, _log = _operation("exp"), _operation("sqrt"), _operation("log")
 _greater = _operation("greater")
 
 
-def _plus(u: Any, v: Any) -> Any:
-    return v if _is(u, 0) else u if _is(v, 0) else u + v
-
-
-def _times(u: Any, v: Any) -> Any:
-    if _is(u, 0) or _is(v, 0):
-        return 0.0
-    return v if _is(u, 1) else u if _is(v, 1) else u * v
-
-
-def _is(u: Any, number: int) -> bool:
-    return not isinstance(u, Expression) and u == number
+def _is(operand: Any, number: int) -> bool:
+    return isinstance(operand, Real) and operand == number
 
 
 def _power_slopes(u: Any, v: Any, y: Expression) -> tuple[Any, Any]:
     if not isinstance(v, Expression):
-        return (_times(v, 1 if v == 1 else u if v == 2 else u ** (v - 1)) if v else 0.0), 0.0
+        return (v * (1 if v == 1 else u if v == 2 else u ** (v - 1)) if v else 0.0), 0.0
     by_base = v * u ** (v - 1) if isinstance(u, Expression) else 0.0
     return by_base, y * (_log(u) if isinstance(u, Expression) else math.log(u))
 
@@ -236,50 +241,18 @@ def _for_tracing(function: types.FunctionType, depth: int = 0) -> types.Function
     return copy
 
 
-def trace(function: types.FunctionType) -> Any:
-    """Return what `function` calculates from x: an Expression, or a number where it does not use x.
+def differentiate(function: types.FunctionType) -> Any:
+    """Return f' of a function of one number, an Expression or a number, by the chain rule from the result back to x.
 
     Raises Untraceable, or what the function raises.
     """
-    result = _for_tracing(function)(Expression("x"))
-    if not isinstance(result, Expression | Real):
+    x = Expression("x")
+    result = _for_tracing(function)(x)
+    if isinstance(result, Expression):
+        result.backward()
+    elif not isinstance(result, Real):
         raise Untraceable(f"it returns an object of type {type(result).__name__}")
-    return result
-
-
-def _in_order(result: Expression) -> list[Expression]:
-    """List an expression and all it was calculated from, each after its operands."""
-    order: list[Expression] = []
-    seen: set[int] = set()
-    stack = [(result, False)]
-    while stack:
-        node, operands_listed = stack.pop()
-        if operands_listed:
-            order.append(node)
-        elif id(node) not in seen:
-            seen.add(id(node))
-            stack.append((node, True))
-            stack.extend((operand, False) for operand in node.operands if isinstance(operand, Expression))
-    return order
-
-
-def differentiate(result: Any) -> Any:
-    """Return ∂result/∂x, an Expression or a number, by the chain rule from the result back to x."""
-    if not isinstance(result, Expression):
-        return 0.0
-    slopes: dict[int, Any] = {id(result): 1.0}
-    for node in reversed(_in_order(result)):
-        slope = slopes.get(id(node), 0.0)
-        if node.operation == "x":
-            return slope
-        if node.operation in _UNARY:
-            partials = (_UNARY[node.operation][1](*node.operands, node),)
-        else:
-            partials = _BINARY[node.operation][1](*node.operands, node)
-        for operand, partial in zip(node.operands, partials, strict=True):
-            if isinstance(operand, Expression):
-                slopes[id(operand)] = _plus(slopes.get(id(operand), 0.0), _times(slope, partial))
-    return 0.0
+    return x.grad
 
 
 def source(result: Any) -> str:
@@ -292,7 +265,7 @@ def source(result: Any) -> str:
         return f"({operand!r})" if math.isfinite(operand) else f"math.{operand}".replace("math.-", "-math.")
 
     lines = ["def derivative(x):"]
-    for node in _in_order(result) if isinstance(result, Expression) else ():
+    for node in result._in_order() if isinstance(result, Expression) else ():
         if node.operation == "x":
             names[id(node)] = "x"
             continue
@@ -307,7 +280,7 @@ def derivative(function: types.FunctionType) -> types.FunctionType:
 
     Raises Untraceable, or what the function raises of its own.
     """
-    text = source(differentiate(trace(function)))
+    text = source(differentiate(function))
     # The text is our own: names, numbers and the templates above. Only its one function is taken, nothing is run.
     module = compile(text, f"<derivative of {function.__name__}>", "exec")
     (code,) = (constant for constant in module.co_consts if isinstance(constant, types.CodeType))

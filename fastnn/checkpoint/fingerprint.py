@@ -21,7 +21,7 @@ def fingerprint(net: "MLP", run: "Run") -> dict[str, Any]:
     """Return the settings of a network and of a call of `fit` that decide its steps, and digests of the data.
 
     Left out are those that do not: threads, progress and the like, the time budget; and the epochs, which may grow, with
-    the batch sizes, one for each epoch.
+    their batches.
     """
     return {
         "sizes": list(net.sizes),

@@ -82,7 +82,7 @@ class Saver:
             saved = state.Saved(self._name)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{self._name!r} cannot be resumed from: {error}") from None
-        saved.check_same(self.fingerprint, run.batch_sizes)
+        saved.check_same(self.fingerprint, run.batches)
         return saved
 
     def first_epoch(self, otherwise: int) -> int:

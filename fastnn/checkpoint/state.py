@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checks, tensor_file
+from ..batches import Batches
 from ..callbacks import name_of
 from ..history import History
 from .fingerprint import differences
@@ -45,7 +46,7 @@ def encode(training: "Training") -> bytes | None:
     tensors = {f"backend.{name}": array for name, array in state.items()}
     tensors |= {f"sums.{name}": array for name, array in arrays.items()}
     tensors |= {f"history.{name}": np.array(getattr(history, name)) for name in _LISTS}
-    tensors["batch_sizes"] = np.array(training.run.batch_sizes)
+    tensors["batches"] = training.run.batches.table()
     description = {
         "format": FORMAT,
         "must be the same": training.saver.fingerprint,
@@ -93,23 +94,25 @@ class Saved:
         self.first_epoch: int = self._description["position"]["first_epoch"]
         """How many epochs the network had been trained when this training began."""
 
-    def check_same(self, fingerprint: dict[str, Any], batch_sizes: list[int]) -> None:
+    def check_same(self, fingerprint: dict[str, Any], batches: Batches) -> None:
         """Raise ValueError naming what differs, if a call of `fit` with these is of another training."""
         found = differences(self._description["must be the same"], fingerprint)
-        found += self._other_batches(batch_sizes)
+        found += self._other_batches(batches)
         if found:
             raise ValueError(
                 f"the checkpoint {self._name!r} is of another training: {'; '.join(found)}; "
                 "give what it was made with, or another path"
             )
 
-    def _other_batches(self, now: list[int]) -> list[str]:
-        before = self._tensors["batch_sizes"].tolist()
-        if len(now) < len(before):
-            return [f"epochs was {len(before)} and is {len(now)}, and may only grow"]
-        for epoch, (old, new) in enumerate(zip(before, now, strict=False), 1):
+    def _other_batches(self, now: Batches) -> list[str]:
+        before = Batches.of_table(now.rows, self._tensors["batches"])
+        if len(now.changes) < len(before.changes):
+            return [f"epochs was {len(before.changes)} and is {len(now.changes)}, and may only grow"]
+        for epoch, (old, new) in enumerate(zip(before.changes, now.changes, strict=False)):
             if old != new:
-                return [f"batch_size of epoch {epoch} was {old} and is {new}"]
+                row = min({*old} ^ {*new})[0]
+                sizes = [batches.at(epoch, row)[0] for batches in (before, now)]
+                return [f"batch_size of epoch {epoch + 1} was {sizes[0]} and is {sizes[1]}"]
         return []
 
     def restore(self, training: "Training") -> None:

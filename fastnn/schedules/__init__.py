@@ -56,27 +56,3 @@ def values(schedule: Schedule, first_step: int, steps: int, epoch: int, steps_pe
         [schedule.value(step, epoch, steps_per_epoch) for step in range(first_step, first_step + steps)],
         np.float64,
     )
-
-
-def batch_sizes(value: Any, epochs: int) -> list[int]:
-    """Return the batch size of each of the epochs: `value` is a whole number, a schedule, its settings or a function.
-
-    A batch size changes between epochs only, so epochs are what the schedule's steps are as well. Values are rounded.
-    Raises TypeError for a schedule that waits for the history, ValueError for sizes below 1.
-    """
-    if not isinstance(value, Schedule | Mapping) and not callable(value):
-        return [checks.whole_number(value, "batch_size")] * epochs
-    schedule = resolve(value, "batch_size").begin(epochs, epochs)
-    if schedule.state():
-        raise TypeError("batch_size is a schedule that waits for the history; one of the epoch is needed")
-    return [
-        round(
-            checks.real_number(
-                schedule.value(epoch, epoch, 1),
-                f"batch_size of epoch {epoch}",
-                lambda size: 1 <= size <= checks.LARGEST_COUNT,
-                f"from 1 to {checks.LARGEST_COUNT}",
-            )
-        )
-        for epoch in range(epochs)
-    ]

@@ -124,7 +124,7 @@ class Cosine(Timed):
         if self.length is not None:
             self.check(checks.whole_number, "length", most=None)
 
-    def begin(self, total_steps: int, total_epochs: int) -> "Cosine":
+    def begin(self, total_steps: int | None, total_epochs: int) -> "Cosine":
         """Return the schedule with a length."""
         whole = total_epochs if self.unit == "epoch" else total_steps
         return replace(self, length=whole) if self.length is None else self
@@ -160,7 +160,7 @@ class OneCycle(Schedule):
         if self.length is not None:
             self.check(checks.whole_number, "length", most=None)
 
-    def begin(self, total_steps: int, total_epochs: int) -> "OneCycle":
+    def begin(self, total_steps: int | None, total_epochs: int) -> "OneCycle":
         """Return the schedule with a length."""
         return replace(self, length=total_steps) if self.length is None else self
 
@@ -194,7 +194,7 @@ class Warmup(Schedule):
 
         object.__setattr__(self, "then", resolve(self.then, "then"))
 
-    def begin(self, total_steps: int, total_epochs: int) -> "Warmup":
+    def begin(self, total_steps: int | None, total_epochs: int) -> "Warmup":
         """Return the schedule whose `then` has begun."""
         return replace(self, then=self.then.begin(total_steps, total_epochs))
 
@@ -258,5 +258,5 @@ def _half_wave(start: float, end: float, part: float) -> float:
 
 def _known(length: int | None) -> int:
     if length is None:
-        raise ValueError("length is None, and the fit has not begun; call begin(total_steps, total_epochs)")
+        raise ValueError("length is None, and how many steps the fit has is not known; give the length")
     return length

@@ -40,8 +40,8 @@ class Schedule:
     name: ClassVar[str]
     unit: str | None = "step"
 
-    def begin(self, total_steps: int, total_epochs: int) -> "Schedule":
-        """Return the schedule for a fit of this length: a length that was left out is the whole fit."""
+    def begin(self, total_steps: int | None, total_epochs: int) -> "Schedule":
+        """Return the schedule for a fit of this length: a length that was left out is the whole fit, if that is known."""
         return self
 
     def value(self, step: int, epoch: int, steps_per_epoch: int) -> float:
