@@ -6,7 +6,7 @@ from ._jit import helper, jit
 from .denormals import flush_denormals, restore_denormals
 from .exp_log import fma
 from .functions import call
-from .layers import PLAN_WORDS, forward, forward_tiles
+from .layers import PLAN_WORDS, forward, forward_tiles, row_places
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .sparse import sparse_forward
@@ -40,8 +40,13 @@ def infer_rows(
     begin, end = share(pointers.shape[0] if compressed else X.shape[0], thread, threads)
     counting = np.arange(begin, end)
     one = own.dtype.type(1)
+    places = np.empty((layers, block), dtype=np.int64)  # of the rows of each layer's inputs
+    for index in range(1, layers):
+        below = table[index - 1]
+        row_places(address(own, below[OUTPUT]), below[STRIDE] * own.itemsize, places[index])
     for start in range(begin, end, block):
         rows = min(block, end - start)
+        row_places(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
         batch = counting[start - begin : start - begin + rows]
         for index in range(layers):
             layer = table[index]
@@ -52,10 +57,8 @@ def infer_rows(
                 )  # fmt: skip
             else:
                 forward(
-                    0, tiles, rows, layer, constants[index], parameters,
-                    address(X, start * X.shape[1]) if index == 0 else address(own, table[index - 1, OUTPUT]),
-                    X.shape[1] if index == 0 else table[index - 1, STRIDE],
-                    own, no_slopes, no_key, nothing,
+                    0, tiles, rows, layer, constants[index], parameters, address(places, index * block), own, no_slopes, no_key,
+                    nothing,
                 )  # fmt: skip
         z = address(own, output[OUTPUT])
         if objective.size > 0:

@@ -26,7 +26,7 @@ from .layout import (
 )
 from .layout import SCALE as DROPOUT_SCALE
 from .processor import VECTOR_BYTES
-from .tile import MASK, ROWS, SCALE, STORE, VECTORS, address, multiply_tile
+from .tile import MASK, ROWS, SCALE, STORE, VECTORS, address, multiply_rows
 from .transpose import transpose_block
 
 
@@ -114,10 +114,10 @@ def activate(first_row, rows, column, width, layer, constants, y, slopes, key):
 
 
 @inlined
-def forward(first, last, rows, layer, constants, parameters, x, x_stride, y, slopes, key, plan):
-    """Y = f(X W + b), tiles [first, last): X (rows, fan_in) at address x, Y (rows, fan_out) in y at the layer's place.
+def forward(first, last, rows, layer, constants, parameters, x, y, slopes, key, plan):
+    """Y = f(X W + b), tiles [first, last): X (rows, fan_in), Y (rows, fan_out) in y at the layer's place.
 
-    slopes, key: see `activate`.
+    x: the address of X's rows' addresses. slopes, key: see `activate`.
     """
     itemsize = y.itemsize
     vector = VECTOR_BYTES // itemsize
@@ -133,13 +133,11 @@ def forward(first, last, rows, layer, constants, parameters, x, x_stride, y, slo
         start = first_strip * rows // count
         for strip in range(first_strip, end_strip):
             stop = (strip + 1) * rows // count
-            multiply_tile(
+            multiply_rows(
                 stop - start,
                 width // vector,
                 fan_in,
-                x + start * x_stride * itemsize,
-                x_stride,
-                1,
+                x + 8 * start,
                 address(parameters, layer[WEIGHTS] + column * fan_in),
                 width,
                 address(y, layer[OUTPUT] + start * stride + column),
@@ -187,10 +185,10 @@ def backward_tiles(rows, below, itemsize):
 
 
 @inlined
-def backward(first, last, rows, layer, below, parameters, outputs, gradients, scratch, plan, numbers):
-    """dX = (dZ W^T) * f'(X), tiles [first, last): dZ from gradients at `layer`, X from outputs and dX to gradients at `below`.
+def backward(first, last, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, numbers):
+    """dX = (dZ W^T) * f'(X), tiles [first, last): X from outputs and dX to gradients at `below`.
 
-    Where f is CALLED, f'(X) lies where dX goes.
+    dz: the address of dZ's rows' addresses. Where f is CALLED, f'(X) lies where dX goes.
     """
     itemsize = outputs.itemsize
     vector = VECTOR_BYTES // itemsize
@@ -222,13 +220,11 @@ def backward(first, last, rows, layer, below, parameters, outputs, gradients, sc
         for strip in range(first_strip, end_strip):
             stop = (strip + 1) * rows // count
             place = below[OUTPUT] + start * stride + column
-            multiply_tile(
+            multiply_rows(
                 stop - start,
                 width // vector,
                 layer[FAN_OUT],
-                address(gradients, layer[OUTPUT] + start * layer[STRIDE]),
-                layer[STRIDE],
-                1,
+                dz + 8 * start,
                 address(scratch, 0),
                 width,
                 address(gradients, place),
@@ -240,6 +236,13 @@ def backward(first, last, rows, layer, below, parameters, outputs, gradients, sc
             )
             start = stop
             tile += 1
+
+
+@helper
+def row_places(start, stride, out):
+    """out[i] = start + stride i: the addresses of rows that lie one after the other, `stride` bytes apart."""
+    for i in range(out.size):
+        out[i] = start + stride * i
 
 
 @helper

@@ -54,9 +54,7 @@ class Layout:
     input_stride: int
     parameters: int  # elements of the parameters' arena
     batch_rows: int  # rows that the activations hold
-    outputs: (
-        int  # elements of the activations' arena (and of the gradients'), the input's two batches behind them
-    )
+    outputs: int  # elements of the activations' arena (and of the gradients'); gathered batches, two in turn, are behind them
     scratch: int  # elements of each thread's own scratch
 
     @property
@@ -83,11 +81,11 @@ class Activation:
     scale: float = 1.0
 
 
-def make_layout(sizes, activations, dtype, batch_rows, gathers=True, block=0):
+def make_layout(sizes, activations, dtype, batch_rows, gathers=False, block=0):
     """Lay out a network of layer `sizes` with one Activation per layer, for batches of up to `batch_rows` rows.
 
-    `gathers` says whether batches are gathered into the activations' arena; where the inputs are compressed instead, see
-    sparse.py, `block` is how many of their columns' gradients are held at once.
+    `gathers` says whether batches are gathered into the activations' arena, which they are where dense inputs are dropped out;
+    where the inputs are compressed, see sparse.py, `block` is how many of their columns' gradients are held at once.
     """
     dtype = np.dtype(dtype)
     itemsize = dtype.itemsize

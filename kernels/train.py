@@ -1,7 +1,7 @@
 """A chunk of whole training steps in one kernel, executed side by side by every thread of a team.
 
-One step: gather the batch's rows, forward, loss, backward, update. Work is cut into tiles by the problem's size
-and shared out in contiguous runs; threads meet at a barrier where one phase reads what others wrote in the phase before.
+One step: forward, loss, backward, update. Work is cut into tiles by the problem's size and shared out in contiguous runs;
+threads meet at a barrier where one phase reads what others wrote in the phase before. The batch's rows are read where they lie.
 """
 
 import numpy as np
@@ -19,6 +19,7 @@ from .layers import (
     panels,
     plan_rows,
     plan_tile,
+    row_places,
     run_of_strips,
     strips,
     weight_tiles,
@@ -29,11 +30,11 @@ from .processor import VECTOR_BYTES
 from .random import subkey
 from .sparse import drop_batch, fetch_entries, sparse_forward, sparse_update
 from .sync import announce, barrier, farewell, share
-from .tile import STORE, UPDATE, VECTORS, address, multiply_tile
+from .tile import ROWS_AHEAD, STORE, UPDATE, VECTORS, address, fetch_line, multiply_columns
 from .update import RATE, SETTINGS
 
-# Words of the array `objective`: the address of the loss, and what it is called with (see losses.py).
-LOSS, TARGETS, TARGET_STRIDE, ROW_WEIGHTS = range(4)
+# Words of the array `objective`: the address of the loss, what it is called with (see losses.py), and bytes a row of the targets.
+LOSS, TARGETS, TARGET_STRIDE, ROW_WEIGHTS, TARGET_BYTES = range(5)
 
 # Words of the array `inputs`: how X is dropped out, as in layout.py: the address of a function, or 0, and its threshold.
 DROPPER, THRESHOLD = range(2)
@@ -41,7 +42,7 @@ DROPPER, THRESHOLD = range(2)
 
 @helper
 def _gather(thread, threads, batch, X, x, x_start, x_stride, inputs, scale, key):
-    """Copy the batch's rows of X (n, d) to x[x_start:], each thread its share, and drop out what is to be."""
+    """Copy the batch's rows of X (n, d) to x[x_start:], each thread its share, and drop out some of their elements."""
     first, last = share(batch.size, thread, threads)
     columns = X.shape[1]
     for i in range(first, last):
@@ -50,12 +51,11 @@ def _gather(thread, threads, batch, X, x, x_start, x_stride, inputs, scale, key)
         source = X[batch[i]]
         for j in range(columns):  # not target[:] = source: Numba compiles its error message for 2.5 s
             target[j] = source[j]
-        if inputs[DROPPER] != 0:
-            place = address(x, start)
-            call(
-                inputs[DROPPER],
-                (place, 0, 1, columns, x_stride, i * columns, columns, inputs[THRESHOLD], scale, key),
-            )
+        place = address(x, start)
+        call(
+            inputs[DROPPER],
+            (place, 0, 1, columns, x_stride, i * columns, columns, inputs[THRESHOLD], scale, key),
+        )
 
 
 @helper
@@ -66,6 +66,13 @@ def _output_rows(thread, threads, rows, layer, itemsize):
         first, last = share(count, thread, threads)
         return first * rows // count, last * rows // count
     return share(rows, thread, threads)
+
+
+@helper
+def _fetch_targets(first, last, batch, objective):
+    """Ask for the targets of rows [first, last): they lie all over memory, and 784-32-32-10 waits for labels 4 % of its time."""
+    for i in range(first, last):
+        fetch_line(objective[TARGETS] + objective[TARGET_BYTES] * batch[i])
 
 
 @helper
@@ -85,11 +92,11 @@ def _loss(first, last, layer, outputs, gradients, batch, objective, numbers, tot
 
 @inlined
 def _update_layer(
-    thread, threads, rows, layer, how, settings, parameters, moments, x, x_stride, gradients, scratch, plan,
+    thread, threads, rows, layer, how, settings, parameters, moments, x, gradients, scratch, plan,
 ):  # fmt: skip
     """dW = X^T dZ and db = sum of dZ's rows, each tile applied to its weights while it is in the first-level cache.
 
-    X is at address x.
+    x: the address of X's rows' addresses.
     """
     itemsize = parameters.itemsize
     vector = VECTOR_BYTES // itemsize
@@ -113,13 +120,12 @@ def _update_layer(
             stop = (strip + 1) * fan_in // count
             place = layer[WEIGHTS] + column * fan_in + start * width
             size = (stop - start) * width
-            multiply_tile(
+            multiply_columns(
                 stop - start,
                 width // vector,
                 rows,
-                x + start * itemsize,
-                1,
-                x_stride,
+                x,
+                start,
                 address(gradients, layer[OUTPUT] + column),
                 layer[STRIDE],
                 address(parameters, place) if direct else address(scratch, 0),
@@ -138,7 +144,7 @@ def _update_layer(
 @inlined
 def _step(
     thread, threads, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs, gradients,
-    scratch, sums, x_start, x_stride, data, batch, following, plans, counting, results,
+    scratch, sums, x_start, x_stride, data, batch, following, plans, counting, places, results,
 ):  # fmt: skip
     """One training step; False if the team was told to give up.
 
@@ -146,6 +152,8 @@ def _step(
     objective    as in train_steps, with its numbers and this batch's sum of weights
     data         X, values, dropped, indices, pointers, bounds
     results      row_losses, row_correct
+    places       int64 (2 * layers + 1, rows and more): where the rows of each layer's inputs and of the outputs are, then of
+                 each dZ
     """
     X, values, dropped, indices, pointers, bounds = data
     words, numbers, total = objective
@@ -155,8 +163,15 @@ def _step(
     layers = table.shape[0]
     compressed = bounds.size > 0
     scale = constants[layers, SCALE]
-    if not compressed:
+    output = table[layers - 1]
+    first_row, last_row = _output_rows(thread, threads, rows, output, itemsize)
+    _fetch_targets(first_row, last_row, batch, words)
+    if not compressed and inputs[DROPPER] != 0:
         _gather(thread, threads, batch, X, outputs, x_start, x_stride, inputs, scale, subkey(key, 0))
+        row_places(address(outputs, x_start), x_stride * itemsize, places[0])
+    elif not compressed:
+        for i in range(rows):
+            places[0, i] = address(X, batch[i] * X.shape[1])
     elif inputs[DROPPER] != 0:
         drop_batch(
             thread, threads, batch, X.shape[1], values, indices, pointers, dropped, inputs[DROPPER], inputs[THRESHOLD], scale,
@@ -187,10 +202,8 @@ def _step(
             # One call for all layers: Numba copies what is inlined, and compiling two copies takes 1.5 s longer.
             begin, end = share(forward_tiles(rows, layer, itemsize), thread, threads)
             forward(
-                begin, end, rows, layer, constants[index], parameters,
-                address(outputs, x_start if index == 0 else table[index - 1, OUTPUT]),
-                x_stride if index == 0 else table[index - 1, STRIDE],
-                outputs, gradients, layer_key, plans[min(index, 1)],
+                begin, end, rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
+                gradients, layer_key, plans[min(index, 1)],
             )  # fmt: skip
         in_one_panel = (
             index == layers - 1
@@ -199,22 +212,23 @@ def _step(
         )
         if not in_one_panel and not barrier(sync, threads):
             return False
-    output = table[layers - 1]
-    begin, end = _output_rows(thread, threads, rows, output, itemsize)
-    _loss(begin, end, output, outputs, gradients, batch, words, numbers, total, row_losses, row_correct)
+    _loss(
+        first_row, last_row, output, outputs, gradients, batch, words, numbers, total, row_losses, row_correct
+    )
     if not barrier(sync, threads):
         return False
     # dX of a layer needs its weights from before the update, so the update of the layer above shares a phase with dX below.
     for index in range(layers - 1, -1, -1):
         layer = table[index]
-        x, stride = x_start, x_stride
         if index > 0:
             below = table[index - 1]
             begin, end = share(backward_tiles(rows, below, itemsize), thread, threads)
-            backward(begin, end, rows, layer, below, parameters, outputs, gradients, scratch, plan, counting)
+            dz = address(places, (layers + 1 + index) * places.shape[1])
+            backward(
+                begin, end, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, counting
+            )
             if not barrier(sync, threads):
                 return False
-            x, stride = below[OUTPUT], below[STRIDE]
         elif compressed:
             sparse_update(
                 thread, threads, layer, how, settings, parameters, moments, batch, used, indices, pointers, bounds, gradients,
@@ -224,8 +238,8 @@ def _step(
         else:
             plan_rows(plan, half, last_ahead, following, address(X, 0), row_bytes, row_bytes)
         _update_layer(
-            thread, threads, rows, layer, how, settings, parameters, moments, address(outputs, x), stride, gradients, scratch,
-            plans[min(index, 1)],
+            thread, threads, rows, layer, how, settings, parameters, moments, address(places, index * places.shape[1]),
+            gradients, scratch, plans[min(index, 1)],
         )  # fmt: skip
     if how[APPLY_KEPT] != 0:
         if not barrier(sync, threads):
@@ -250,11 +264,11 @@ def train_steps(
     sync                 int64 (SYNC_WORDS,), zeros at the start
     table, constants     int64 (layers, COLUMNS) and (layers + 1, 3): the network, see layout.py; the last row is of the inputs
     inputs               int64 (2,): the inputs' dropout, see above
-    objective, numbers   int64 (4,) and (2,): the loss, its targets and weights, see above, and its two constants
+    objective, numbers   int64 (5,) and (2,): the loss, its targets and weights, see above, and its two constants
     how, settings        int64 (WORDS,), see optimize.py, and (steps, 2, SETTINGS), see update.py: for weights and for biases
     stream, first_step   uint64: the run's stream of random numbers; the number of the first step in it
     parameters, moments  arenas of the parameters, (size,), and of what else the optimiser keeps, (rows, size)
-    outputs, gradients   arenas of the activations (the gathered batches at x_start behind them) and of the dZ
+    outputs, gradients   arenas of the activations (behind them, at x_start, batches whose inputs are dropped out) and of the dZ
     scratches, sums      (threads, scratch); float64, one for each run of gradients that are kept
     X                    (n, d) C-contiguous; it is not read where the rows are compressed (its shape is (0, d) then):
     values, indices, pointers, bounds    compressed rows, see sparse.py; bounds is empty where X is dense
@@ -275,18 +289,24 @@ def train_steps(
     counting = np.arange(widest)
     own = np.empty((2, SETTINGS), dtype=settings.dtype)
     data = (X, values, dropped, indices, pointers, bounds)
+    layers, itemsize = table.shape[0], outputs.itemsize
+    places = np.zeros((2 * layers + 1, batch_size + ROWS_AHEAD), dtype=np.int64)
+    for index in range(layers):
+        stride = table[index, STRIDE] * itemsize
+        row_places(address(outputs, table[index, OUTPUT]), stride, places[index + 1])
+        row_places(address(gradients, table[index, OUTPUT]), stride, places[layers + 1 + index])
     for step in range(settings.shape[0]):
         batch = order[step * batch_size : (step + 1) * batch_size]
         following = order[(step + 1) * batch_size : (step + 2) * batch_size]
         for kind in range(2):
             for column in range(SETTINGS):
                 own[kind, column] = settings[step, kind, column]
-        # Two places in turn for the gathered batch: the last phase of a step still reads one while the next fills the other.
+        # Two places in turn for a gathered batch: the last phase of a step still reads one while the next fills the other.
         x_place = x_start + step % 2 * batch_size * x_stride
         if not _step(
             thread, threads, address_of_sync, table, constants, inputs, (objective, numbers, totals[step]), how, own,
             subkey(stream, first_step + step), parameters, moments, outputs, gradients, scratch, sums, x_place, x_stride, data,
-            batch, following, plans, counting, (row_losses, row_correct),
+            batch, following, plans, counting, places, (row_losses, row_correct),
         ):  # fmt: skip
             break
         if thread == 0:

@@ -162,21 +162,22 @@ class JitBackend:
         self._pace = Pace(self._team.threads)
         self.steps_per_chunk = 1
         rows = _compress(task.X, task.sparse, net.sizes[1], self._team)
-        gathers = rows is None
-        self.inputs = "dense" if gathers else "sparse"
-        if gathers:
+        dense = rows is None
+        self.inputs = "dense" if dense else "sparse"
+        if dense:
             rows = no_rows(dtype)
             self._X = plain(task.X.toarray() if isinstance(task.X, CSR) else task.X)
         else:
             self._X = np.empty((0, task.X.shape[1]), dtype)
         self._rows = rows
         self._inputs, self._dropped = np.zeros(2, np.int64), np.empty(0, dtype)
-        if task.dropout and task.dropout[0] > 0:
-            self._inputs[:] = dropper_address(dtype, not gathers), drop_settings(task.dropout[0])[0]
+        drops_inputs = bool(task.dropout) and task.dropout[0] > 0
+        if drops_inputs:
+            self._inputs[:] = dropper_address(dtype, not dense), drop_settings(task.dropout[0])[0]
             self._dropped = np.empty_like(rows.values)
         # Plain gradient descent changes the weights as it goes; the other optimisers need a block's gradient first.
-        block = 0 if gathers or self._how[MODE] == DIRECT else rows.largest_block
-        self._layout = layout = network_layout(net, self._batch, gathers, block, task.dropout)
+        block = 0 if dense or self._how[MODE] == DIRECT else rows.largest_block
+        self._layout = layout = network_layout(net, self._batch, dense and drops_inputs, block, task.dropout)
         self._parameters = aligned_zeros(layout.parameters, dtype)
         self._moments = aligned_zeros(moments * layout.parameters, dtype).reshape(moments, layout.parameters)
         self._outputs = aligned_zeros(layout.activations, dtype)

@@ -84,6 +84,7 @@ def objective(net, targets, row_weights=None):
             targets.ctypes.data,
             targets.shape[1] if targets.ndim == 2 else 1,
             0 if row_weights is None else row_weights.ctypes.data,
+            targets.strides[0],
         ]
     )
     return words, np.array(net.loss.parameters, net.dtype)
