@@ -93,7 +93,7 @@ class Training:
             self.backend.close()
             for callback in self.run.callbacks:
                 callback.on_fit_end(self.net, self.history)
-            self.parameters.check_finite()
+                self.parameters.check_finite()
         except BaseException as error:
             self.history.stopped = f"{type(error).__name__} in epoch {min(self.epoch + 1, self.run.epochs)}"
             raise

@@ -50,15 +50,15 @@ def infer_rows(
         batch = counting[start - begin : start - begin + rows]
         for index in range(layers):
             layer = table[index]
-            tiles = forward_tiles(rows, layer, own.itemsize)
+            first_tile, last_tile = forward_tiles(rows, layer, own.itemsize, 0, 1)
             if index == 0 and compressed:
                 sparse_forward(
                     0, 1, layer, constants[0], parameters, batch, values, indices, pointers, own, no_slopes, no_key
                 )  # fmt: skip
             else:
                 forward(
-                    0, tiles, rows, layer, constants[index], parameters, address(places, index * block), own, no_slopes, no_key,
-                    nothing,
+                    first_tile, last_tile, rows, layer, constants[index], parameters, address(places, index * block), own,
+                    no_slopes, no_key, nothing,
                 )  # fmt: skip
         z = address(own, output[OUTPUT])
         if objective.size > 0:

@@ -62,8 +62,8 @@ def _gather(thread, threads, batch, X, x, x_start, x_stride, inputs, scale, key)
 def _output_rows(thread, threads, rows, layer, itemsize):
     """The rows whose loss this thread computes: where one panel holds all classes, those whose logits it computed."""
     if panels(layer[PADDED_OUT], itemsize) == 1:
+        first, last = forward_tiles(rows, layer, itemsize, thread, threads)
         count = strips(rows)
-        first, last = share(count, thread, threads)
         return first * rows // count, last * rows // count
     return share(rows, thread, threads)
 
@@ -103,7 +103,7 @@ def _update_layer(
     panel = VECTORS * vector
     fan_in = layer[FAN_IN]
     count = strips(fan_in)
-    begin, end = share(weight_tiles(layer, itemsize), thread, threads)
+    begin, end = weight_tiles(layer, itemsize, thread, threads)
     direct = how[MODE] == DIRECT
     s = -settings[0, RATE] if direct else parameters.dtype.type(-float("inf"))
     tile = begin
@@ -200,7 +200,7 @@ def _step(
             )  # fmt: skip
         else:
             # One call for all layers: Numba copies what is inlined, and compiling two copies takes 1.5 s longer.
-            begin, end = share(forward_tiles(rows, layer, itemsize), thread, threads)
+            begin, end = forward_tiles(rows, layer, itemsize, thread, threads)
             forward(
                 begin, end, rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
                 gradients, layer_key, plans[min(index, 1)],
@@ -222,7 +222,7 @@ def _step(
         layer = table[index]
         if index > 0:
             below = table[index - 1]
-            begin, end = share(backward_tiles(rows, below, itemsize), thread, threads)
+            begin, end = backward_tiles(rows, below, itemsize, thread, threads)
             dz = address(places, (layers + 1 + index) * places.shape[1])
             backward(
                 begin, end, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, counting

@@ -57,7 +57,7 @@ class NumpyBackend:
     def is_finite(self):
         return all(np.isfinite(array).all() for array in self.weights + self.biases)
 
-    def snapshot(self):
+    def snapshot(self, over=None):
         return [array.copy() for array in self.weights + self.biases]
 
     def restore(self, snapshot):
@@ -150,7 +150,7 @@ def blobs():
 class _AllThreads:
     """A pace that never falls back to one thread: tests mean the number of threads that they ask for."""
 
-    def __init__(self, threads):
+    def __init__(self, threads, alone=0.0):
         self.threads = threads
 
     def most_steps(self):

@@ -109,11 +109,13 @@ def test_a_batch_that_weighs_nothing(kind):
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.01)])
 @pytest.mark.parametrize("activation", ["relu", "identity", "gelu"])
 def test_dropout(activation, optimizer, sparse):
+    differ = np.zeros(2, bool)
     for seed in SEEDS:
         training = a_training(seed, activation, optimizer=optimizer, dropout=True, sparse=sparse)
         found = assert_agree(training)
-        for other in (training.change(dropout=()), training.change(stream=99)):
-            assert (train(JitBackend, other)["parameters"] != found["parameters"]).any()
+        for i, other in enumerate((training.change(dropout=()), training.change(stream=99))):
+            differ[i] |= (train(JitBackend, other)["parameters"] != found["parameters"]).any()
+    assert differ.all()  # of one seed alone the units that are dropped may be dead
 
 
 def test_dropout_of_each_place_alone_and_of_nearly_all():

@@ -44,3 +44,21 @@ def test_a_slower_machine_does_not_make_it_waver():
 def test_short_chunks_do_not_count_against_threads():
     chosen = threads_chosen(Pace(2), 50, lambda threads, chunk: 0.0019 if threads == 2 else 0.001)
     assert chosen[2:] == [2] * 48
+
+
+def test_long_steps_are_made_by_all_threads_at_once_and_one_alone_later():
+    chosen = threads_chosen(Pace(2, alone=0.03), 300, lambda threads, chunk: 0.3 / threads)
+    assert (
+        chosen[:22] == [2] * 22
+    )  # one wakes the threads, 21 take more than the 3 s that are a hundred steps of one
+    assert chosen[22] == 1
+    assert chosen[23:] == [2] * 277
+
+
+def test_a_neighbour_of_long_steps():
+    def seconds(threads, chunk):
+        return 0.9 if threads == 2 and chunk >= 5 else 0.3 / threads
+
+    chosen = threads_chosen(Pace(2, alone=0.03), 100, seconds)
+    assert chosen[:6] == [2] * 6
+    assert chosen[6:].count(2) <= 16

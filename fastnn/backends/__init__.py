@@ -86,8 +86,8 @@ class Backend(Protocol):
     def is_finite(self) -> bool:
         """Say whether no parameter is NaN or infinite."""
 
-    def snapshot(self) -> Any:
-        """Return a copy of all that a step changes, for `restore`."""
+    def snapshot(self, over: Any = None) -> Any:
+        """Return a copy of all that a step changes, for `restore`; it may be written over an earlier one."""
 
     def restore(self, snapshot: Any) -> None:
         """Go back to a snapshot."""

@@ -52,8 +52,9 @@ from .settings import settings_table
 # A chunk lasts about this long, so that Ctrl-C, callbacks and progress are served in time.
 _CHUNK_SECONDS = 0.03
 
-# A thread makes so many operations while one more thread passes a barrier: 250 GFLOP/s, and 50 ns, measured with two threads
-# and assumed of more, which meet at one counter.
+# Operations a second of one thread, about, and how many it makes while one more thread passes a barrier: in 50 ns, measured
+# with two threads and assumed of more, which meet at one counter.
+_SPEED = 250e9
 _OPERATIONS_PER_BARRIER = 12_500
 
 # A dense array is trained through its non-zeros where at most this part of it is not zero.
@@ -109,9 +110,14 @@ def _compress(X, sparse, fan_out, team):
     return compress_dense(plain(X), fan_out, team)
 
 
+def _work(sizes, batch):
+    """Operations in a step, about."""
+    return 6 * batch * sum(a * b for a, b in pairwise(sizes))
+
+
 def _useful_threads(sizes, batch):
     """How many threads make a step quickest: with t of them it takes work / t + barriers t, least at the root of their ratio."""
-    work = 6 * batch * sum(a * b for a, b in pairwise(sizes))
+    work = _work(sizes, batch)
     barriers = 3 * (len(sizes) - 1)
     return max(1, math.isqrt(work // (barriers * _OPERATIONS_PER_BARRIER)))
 
@@ -159,7 +165,7 @@ class JitBackend:
         self._how, moments = _how(task.optimizer, dtype)
         self._stream = make_key(net.seed, _STREAM, task.stream)
         self._team = Team(min(get_num_threads(task.threads), _useful_threads(net.sizes, self._batch)))
-        self._pace = Pace(self._team.threads)
+        self._pace = Pace(self._team.threads, _work(net.sizes, self._batch) / _SPEED)
         self.steps_per_chunk = 1
         rows = _compress(task.X, task.sparse, net.sizes[1], self._team)
         dense = rows is None
@@ -209,9 +215,12 @@ class JitBackend:
         """Whether no parameter is NaN or infinite."""
         return first_not_finite(self._parameters) is None
 
-    def snapshot(self):
-        """A copy of the parameters and moments."""
-        return self._parameters.copy(), self._moments.copy()
+    def snapshot(self, over=None):
+        """A copy of the parameters and moments, over an earlier one if that is given: fresh memory takes as long again."""
+        if over is None:
+            return self._parameters.copy(), self._moments.copy()
+        over[0][...], over[1][...] = self._parameters, self._moments
+        return over
 
     def restore(self, snapshot):
         """Go back to a snapshot."""

@@ -7,6 +7,8 @@ _FIRST_WAIT, _PATIENCE = (
     32,
 )  # the fewest and the most chunks that one thread makes before all are tried again
 _WAKING, _TRIAL = 0.0005, 0.003  # seconds that one thread would take for the two chunks of such a trial
+_LONG_STEP = 0.005  # seconds that one thread takes: of longer steps none is made alone at the start
+_LATER = 100  # times that, until one is: then it costs 1 %, not 2 % of a training of 50 steps
 
 
 class Pace:
@@ -15,16 +17,18 @@ class Pace:
     Threads meet at barriers several times a step. Where another program takes one's processor, all wait for a time slice of
     some milliseconds: two threads beside two busy programs on two processors took 3.7 (784-100-10, batch 20) to 9.5 times
     (784-32-32-10) as long as one; with this, 0.8 to 2.1 times, mostly 1.0 (bench/NOTES.md). The first two chunks, of one and
-    four steps, are made alone, to know what one thread does.
+    four steps, are made alone, to know what one thread does; long steps suffer less from waiting, and wait with that.
 
     After a chunk that threads made slower, one thread makes 2 chunks, then after a short trial of all 4, 8 ... 32. (With 16 at
     once, a neighbour that worked for some milliseconds more cost half a second of training alone.) What threads do in the first
     chunk after one alone does not count: they are made or woken in it, which was seen to take 0.02 to 4 ms.
     """
 
-    def __init__(self, threads):
+    def __init__(self, threads, alone=0.0):
+        """`alone`: about how many seconds one thread takes for a step."""
         self._all = threads
-        self.threads = 1
+        self.threads = 1 if alone < _LONG_STEP else threads
+        self._until_alone = _LATER * alone  # seconds of all threads
         self._chunks = 0
         self._alone = self._together = None  # the latest seconds a step
         self._best = float("inf")  # the least seconds a step, together
@@ -58,13 +62,18 @@ class Pace:
             self._waking = False
             return
         self._together = step
+        if self._alone is None:
+            self._until_alone -= seconds
+            if self._until_alone < 0:
+                self._be_alone(1)
+                return
         if step > _SUSPICIOUS * self._best:
             # Slower than all threads once were: perhaps one would do better, perhaps the machine is slower. One chunk tells.
             self._best = step
             self._be_alone(1)
             return
         self._best = min(self._best, step)
-        if step > self._alone:
+        if self._alone is not None and step > self._alone:
             self._be_alone(min(max(2 * self._wait, _FIRST_WAIT), _PATIENCE))
         else:
             self._wait = 0

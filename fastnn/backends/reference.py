@@ -97,7 +97,7 @@ class ReferenceBackend:
         rows = all_rows(self._weights, self._biases)
         return all(-most <= number <= most for row in rows for number in row)  # false of NaN
 
-    def snapshot(self) -> Any:
+    def snapshot(self, over: Any = None) -> Any:
         """Return a copy of the parameters and of the optimiser."""
         return copy.deepcopy((self._weights, self._biases, self._rule))
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from ..mlp import MLP
     from ..run import Run
 
-ROWS = 32
-"""So many rows at most are looked at: with 8 units and more they tell what all would, in a millisecond or two."""
-
 FEWEST = 8
 """Layers of fewer units, and batches of fewer rows, say too little."""
+
+_ROWS, _UNITS = 32, 4000
+"""So many rows at most are looked at, fewer where every hidden layer has that many units together: they tell what all would."""
 
 _TWO_SIDED = ("sigmoid", "tanh", "custom")  # those that saturate; the others are dead where they are flat
 _FLAT = 1e-3  # a sigmoid's slope is that 6.9 from its middle, and 0.25 there
@@ -34,6 +34,12 @@ _LIVELY = 1e-4  # the same of the last layer, or there is nothing to learn any m
 _LOSS_TO_LOWER = 0.1  # times that of guessing among the classes
 _EXPLODED = 10.0  # an update's norm, times the weights'
 _EXPLODED_RISING = 1.0  # the same where the loss is twice the first one
+
+
+def _rows(net: "MLP") -> int:
+    """Return how many rows to look at."""
+    narrowest = min((size for size in net.sizes[1:-1] if size >= FEWEST), default=1)
+    return max(FEWEST, min(_ROWS, _UNITS // narrowest))
 
 
 def is_worth_a_look(net: "MLP", rows: int) -> bool:
@@ -73,7 +79,7 @@ class Health:
         epoch: counted from 1. rising: whether the loss is; then less is needed to say that gradients explode. gradients:
         whether to look at them as well as at the layers.
         """
-        rows = chunk.rows[: min(ROWS, chunk.batch_size)]
+        rows = chunk.rows[: min(_rows(net), chunk.batch_size)]
         X = chunk.X[: len(rows)] if chunk.X is not None else take_rows(self._run.X, rows)
         case = _Case(net, chunk, epoch, rows, X, self._run.targets[rows])
         with np.errstate(all="ignore"):

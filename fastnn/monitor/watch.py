@@ -57,8 +57,7 @@ class Monitor:
 
     def _keep(self, training: "Training") -> None:
         start = time.perf_counter()
-        self._state, self._chunks = None, []  # so that there are never two
-        self._state = training.backend.snapshot()
+        self._state, self._chunks = training.backend.snapshot(self._state), []
         self._kept = time.perf_counter()
         self._keeping = self._kept - start
 
@@ -113,11 +112,12 @@ class Monitor:
         ):
             return
         start = time.perf_counter()
-        if net is None:  # at the start the network has what the backend has
-            net = post_mortem.network_of(training.net, training.backend) if training.step else training.net
+        checked = net is not None or training.step == 0  # and then the network has what the backend has
+        if net is None:
+            net = training.net if checked else post_mortem.network_of(training.net, training.backend)
         rising = self._last_loss > 2 * self._first_loss
         findings = []
-        if post_mortem.is_finite(net):
+        if checked or post_mortem.is_finite(net):
             parameters = net.arena.size
             elapsed = time.perf_counter() - self._started
             gradients = parameters <= _SMALL or elapsed > _PART * _GRADIENT_SECONDS * parameters
