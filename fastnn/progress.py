@@ -22,7 +22,7 @@ class Reporter(Protocol):
         accuracy: float | None,
         seconds: float,
     ) -> None:
-        """Hear about every chunk of steps, about 30 ms of work.
+        """Hear about every chunk of steps, about 50 ms of work.
 
         `epoch` counts from 1 within this call of fit; `loss` and `accuracy` (None for losses of values) are means over
         the `done_rows` of the epoch's `rows`; `seconds` have passed since the epoch began.

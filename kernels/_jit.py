@@ -17,7 +17,16 @@ def jit(function):
       so that results would depend on how a loop was cut. Fused multiply-adds are asked for where we want them.
     - no parallel=True: its threading layers abort or hang when two Python threads or a forked child meet in them.
     """
-    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+    return _compiled(function)
+
+
+def team_kernel(function):
+    """Compile a kernel that teams run, see jobs.py: as `jit`, but Python cannot call it, which saves the code for that."""
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def _compiled(function, **options):
+    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
     if not config.DISABLE_JIT:
         dispatcher._cache = KernelCache(function)
     return dispatcher

@@ -7,10 +7,10 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from ._jit import inlined, jit
+from ._jit import inlined, team_kernel
 from .processor import VECTOR_BYTES
 from .sparse import PANELS, UNROLL
-from .sync import announce, farewell, share
+from .sync import share
 from .tile import VECTORS, address, lanes
 from .vectors import INT64, declare, load_vector, vector_type
 
@@ -61,9 +61,9 @@ def compress_dense(X, fan_out, team):
     """Compress a C-contiguous array (n, d) for a first layer of `fan_out` units."""
     bounds = _bounds(X.shape[1], fan_out, X.itemsize)
     counts = np.empty((X.shape[0], bounds.size - 1), dtype=np.int32)
-    team.run(_count_dense, team.sync, X, bounds, counts)
+    team.run(_count_dense, X, bounds, counts)
     rows = _allocate(counts, bounds, X.dtype)
-    team.run(_copy_dense, team.sync, X, bounds, rows.pointers, rows.values, rows.indices)
+    team.run(_copy_dense, X, bounds, rows.pointers, rows.values, rows.indices)
     return rows
 
 
@@ -72,11 +72,10 @@ def compress_csr(row_starts, columns, data, width, fan_out, team):
     rows = row_starts.size - 1
     bounds = _bounds(width, fan_out, data.itemsize)
     counts = np.empty((rows, bounds.size - 1), dtype=np.int32)
-    team.run(_count_csr, team.sync, row_starts, columns, bounds, counts)
+    team.run(_count_csr, row_starts, columns, bounds, counts)
     compressed = _allocate(counts, bounds, data.dtype)
     team.run(
         _copy_csr,
-        team.sync,
         row_starts,
         columns,
         data,
@@ -120,10 +119,9 @@ _count_ones = _bit_intrinsic("ctpop")
 _lowest_one = _bit_intrinsic("cttz")
 
 
-@jit
+@team_kernel
 def _count_dense(thread, threads, sync, X, bounds, counts):
     """counts[r, k] = the non-zeros of row r of X (n, d) in block k, rounded up to a multiple of UNROLL."""
-    announce(thread, threads, address(sync, 0))
     vector = VECTOR_BYTES // X.itemsize
     begin, end = share(X.shape[0], thread, threads)
     for r in range(begin, end):
@@ -137,13 +135,11 @@ def _count_dense(thread, threads, sync, X, bounds, counts):
             for j in range(whole, stop):
                 count += row[j] != 0
             counts[r, block] = (count + UNROLL - 1) // UNROLL * UNROLL
-    farewell(thread, threads, address(sync, 0))
 
 
-@jit
+@team_kernel
 def _copy_dense(thread, threads, sync, X, bounds, pointers, values, indices):
     """Write the non-zeros of X (n, d) and their columns to where `pointers` says, padded with zeros."""
-    announce(thread, threads, address(sync, 0))
     vector = VECTOR_BYTES // X.itemsize
     begin, end = share(X.shape[0], thread, threads)
     for r in range(begin, end):
@@ -166,13 +162,11 @@ def _copy_dense(thread, threads, sync, X, bounds, pointers, values, indices):
                     indices[place] = j
                     place += 1
             _pad(place, end_place, bounds[block], bounds[block + 1], values, indices)
-    farewell(thread, threads, address(sync, 0))
 
 
-@jit
+@team_kernel
 def _count_csr(thread, threads, sync, row_starts, columns, bounds, counts):
     """The same as _count_dense for a CSR matrix with sorted columns."""
-    announce(thread, threads, address(sync, 0))
     begin, end = share(row_starts.size - 1, thread, threads)
     for r in range(begin, end):
         place, stop = row_starts[r], row_starts[r + 1]
@@ -182,13 +176,11 @@ def _count_csr(thread, threads, sync, row_starts, columns, bounds, counts):
                 count += 1
                 place += 1
             counts[r, block] = (count + UNROLL - 1) // UNROLL * UNROLL
-    farewell(thread, threads, address(sync, 0))
 
 
-@jit
+@team_kernel
 def _copy_csr(thread, threads, sync, row_starts, columns, data, bounds, pointers, values, indices):
     """The same as _copy_dense for a CSR matrix with sorted columns."""
-    announce(thread, threads, address(sync, 0))
     begin, end = share(row_starts.size - 1, thread, threads)
     for r in range(begin, end):
         source, source_stop = row_starts[r], row_starts[r + 1]
@@ -200,7 +192,6 @@ def _copy_csr(thread, threads, sync, row_starts, columns, data, bounds, pointers
                 source += 1
                 place += 1
             _pad(place, stop, bounds[block], bounds[block + 1], values, indices)
-    farewell(thread, threads, address(sync, 0))
 
 
 @inlined

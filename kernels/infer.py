@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from ._jit import helper, jit
+from ._jit import helper, jit, team_kernel
 from .denormals import flush_denormals, restore_denormals
 from .exp_log import fma
 from .functions import call
-from .layers import PLAN_WORDS, forward, forward_tiles, row_places
+from .layers import PLAN_WORDS, forward, panels, row_places, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .sparse import sparse_forward
-from .sync import announce, farewell, share
+from .sync import share
 from .tile import address
 from .train import LOSS, ROW_WEIGHTS, TARGET_STRIDE, TARGETS
 
 
-@jit
+@team_kernel
 def infer_rows(
     thread, threads, sync, table, constants, objective, numbers, transform, parameters, outputs, block, X, values, indices,
     pointers, probabilities, row_losses, row_correct,
@@ -28,7 +28,6 @@ def infer_rows(
     outputs (threads, activations) holds each thread's activations of one block.
     """
     state = flush_denormals()
-    announce(thread, threads, address(sync, 0))
     own = outputs[thread]
     layers = table.shape[0]
     nothing = np.zeros(PLAN_WORDS, dtype=np.int64)
@@ -50,14 +49,14 @@ def infer_rows(
         batch = counting[start - begin : start - begin + rows]
         for index in range(layers):
             layer = table[index]
-            first_tile, last_tile = forward_tiles(rows, layer, own.itemsize, 0, 1)
+            tiles = panels(layer[PADDED_OUT], own.itemsize) * strips(rows)
             if index == 0 and compressed:
                 sparse_forward(
                     0, 1, layer, constants[0], parameters, batch, values, indices, pointers, own, no_slopes, no_key
                 )  # fmt: skip
             else:
                 forward(
-                    first_tile, last_tile, rows, layer, constants[index], parameters, address(places, index * block), own,
+                    0, tiles, rows, layer, constants[index], parameters, address(places, index * block), own,
                     no_slopes, no_key, nothing,
                 )  # fmt: skip
         z = address(own, output[OUTPUT])
@@ -76,7 +75,6 @@ def infer_rows(
                 place = output[OUTPUT] + i * output[STRIDE]
                 for j in range(classes):
                     probabilities[start + i, j] = own[place + j]
-    farewell(thread, threads, address(sync, 0))
     restore_denormals(state)
 
 

@@ -110,12 +110,6 @@ def _tile_at(cost, wide):
 
 
 @helper
-def forward_tiles(rows, layer, itemsize, thread, threads):
-    """The thread's tiles of Y = f(X W + b) for `rows` rows."""
-    return share_tiles(layer[PADDED_OUT], strips(rows), itemsize, thread, threads)
-
-
-@helper
 def activate(first_row, rows, column, width, layer, constants, y, slopes, key):
     """Y = f(Y), S = f'(Y) in rows and columns of a layer whose activation is CALLED, then dropout where there is any.
 
@@ -205,12 +199,6 @@ def _transpose_panel(layer, parameters, column, width, out):
                         out[target + o * width + i] = parameters[source + i * stride + o] if inside else kind
 
 
-@helper
-def backward_tiles(rows, below, itemsize, thread, threads):
-    """The thread's tiles of dX for a layer whose inputs are the outputs of `below`."""
-    return share_tiles(below[PADDED_OUT], strips(rows), itemsize, thread, threads)
-
-
 @inlined
 def backward(first, last, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, numbers):
     """dX = (dZ W^T) * f'(X), tiles [first, last): X from outputs and dX to gradients at `below`.
@@ -270,12 +258,6 @@ def row_places(start, stride, out):
     """out[i] = start + stride i: the addresses of rows that lie one after the other, `stride` bytes apart."""
     for i in range(out.size):
         out[i] = start + stride * i
-
-
-@helper
-def weight_tiles(layer, itemsize, thread, threads):
-    """The thread's tiles of dW."""
-    return share_tiles(layer[PADDED_OUT], strips(layer[FAN_IN]), itemsize, thread, threads)
 
 
 @helper

@@ -4,18 +4,16 @@ import time
 
 import numpy as np
 
-from ._jit import jit
+from ._jit import team_kernel
 from .arrays import aligned_zeros
-from .sync import announce, farewell
 from .threads import Team
 from .tile import ROWS, STORE, VECTORS, address, lanes, multiply_tile
 
 _DEPTH = 128  # a strip of A and a panel of B this deep stay in the first-level cache
 
 
-@jit
+@team_kernel
 def _repeat_tile(thread, threads, sync, repeats, a, b, c):
-    announce(thread, threads, address(sync, 0))
     own = address(c, thread * c.size // threads)
     vectors = VECTORS
     width = c.size // threads // ROWS
@@ -36,7 +34,6 @@ def _repeat_tile(thread, threads, sync, repeats, a, b, c):
             STORE,
             0,
         )
-    farewell(thread, threads, address(sync, 0))
 
 
 def fma_peak(threads=1, seconds=0.2, dtype="float32"):
@@ -52,10 +49,10 @@ def fma_peak(threads=1, seconds=0.2, dtype="float32"):
     repeats = 2000
     best = np.inf
     with Team(threads) as team:
-        team.run(_repeat_tile, team.sync, 1, a, b, c)  # compiles
+        team.run(_repeat_tile, 1, a, b, c)  # compiles
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             start = time.perf_counter()
-            team.run(_repeat_tile, team.sync, repeats, a, b, c)
+            team.run(_repeat_tile, repeats, a, b, c)
             best = min(best, time.perf_counter() - start)
     return 2 * threads * repeats * ROWS * width * _DEPTH / best / 1e9

@@ -4,10 +4,11 @@ Blocking as in Goto and van de Geijn (Anatomy of high-performance matrix multipl
 that a panel of B and a strip of A stay in the first two cache levels. Each thread owns whole strips or whole panels.
 """
 
-from ._jit import helper, inlined, jit
+from ._jit import helper, inlined, team_kernel
+from .arrays import ALIGNMENT
 from .layers import panels, strips
 from .processor import VECTOR_BYTES
-from .sync import announce, barrier, farewell, share
+from .sync import barrier, share
 from .tile import STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block
 
@@ -70,7 +71,7 @@ def _pack_strip(height, start, k_start, depth, a, a_row, a_depth, packed):
             packed[k * height + i] = source[k]
 
 
-@jit
+@team_kernel
 def multiply(
     thread,
     threads,
@@ -85,15 +86,16 @@ def multiply(
     b_row,
     b_column,
     out,
-    packed_b,
-    scratches,
+    workspace,
+    packed,
+    block_size,
 ):
     """out[i, j] = sum_k A[i, k] B[k, j]: A[i, k] is a[i * a_row + k * a_depth], B[k, j] is b[k * b_row + j * b_column].
 
-    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. packed_b holds min(depth, DEPTH) * columns rounded up
-    to whole vectors, or of one panel where B is read directly; scratches (threads, ...) a block of A.
+    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. The workspace has room for aligning it, for `packed`
+    elements of B, min(depth, DEPTH) * columns rounded up to whole vectors, or those of one panel where B is read directly, and
+    for each thread's block of A, of block_size.
     """
-    announce(thread, threads, address(sync, 0))
     itemsize = out.itemsize
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
@@ -111,7 +113,9 @@ def multiply(
         first_strip, last_strip = share(count, thread, threads)
     else:
         first_panel, last_panel = first, last
-    scratch = scratches[thread]
+    aligned = -address(workspace, 0) % ALIGNMENT // itemsize
+    packed_b = workspace[aligned : aligned + packed]
+    scratch = workspace[aligned + packed + thread * block_size :]
     for k_start in range(0, depth, DEPTH):
         k_count = min(DEPTH, depth - k_start)
         if k_start > 0 and not barrier(address(sync, 0), threads):  # others may still read the block before
@@ -171,4 +175,3 @@ def multiply(
                         address(out, start * columns + column), columns, used if part else 0,
                         everything if k_start == 0 else one, mode, 0,
                     )  # fmt: skip
-    farewell(thread, threads, address(sync, 0))

@@ -1,4 +1,4 @@
-"""Meeting points for threads: atomic operations, a barrier inside kernels that gives way, and waiting for the next kernel.
+"""Atomic operations, and the barrier inside kernels where threads meet, which gives way.
 
 The barrier costs about 0.1 us between two running threads, where a fork-join of Numba's costs 1.6 us (omp) or 45 us
 (workqueue). It spins a bounded number of times and then yields the processor, so that with more threads than cores, or
@@ -11,25 +11,17 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from ._jit import helper, jit
+from ._jit import helper
 from .processor import ARCHITECTURE
-from .tile import address
 from .vectors import INT64, declare
 
-# Words of the int64 array `sync`, each on a cache line of its own.
-_ARRIVED, _GENERATION, ABORTED = 0, 8, 16
-BARRIER_WORDS = 24  # those before, which are 0 when a kernel starts
-POSTED, _IDLE = 24, 32
-SYNC_WORDS = 40
+# Words of the int64 array `sync`, each on a cache line of its own; jobs.py has more behind them.
+ARRIVED, GENERATION, ABORTED = 0, 8, 16
+BARRIER_WORDS = 24
 
 # A pause lasts 40 (Zen) to 140 (Skylake) cycles: this many are 10 to 40 us, longer than any phase between barriers of a
 # small network, far shorter than a scheduler's time slice.
-_SPINS = 1000
-
-# An idle thread looks out for so long, 50 to 200 us, before it sleeps: waking it takes 20 to 40 us on a processor of one's own,
-# 200 to 500 on a virtual one. It never yields: beside a busy program it would not be back for milliseconds, while one that sleeps
-# is woken at once. (Yielding for 5 ms made products of 784 x 128 x 512 beside NumPy's waiting threads ten times slower.)
-_IDLE_SPINS = 5000
+SPINS = 1000
 
 
 def _word(builder, pointer_as_integer):
@@ -37,7 +29,7 @@ def _word(builder, pointer_as_integer):
 
 
 @intrinsic
-def _atomic_add(typingctx, place, value):
+def atomic_add(typingctx, place, value):
     """Add to the int64 at `place`; return what it held before."""
 
     def codegen(context, builder, signature, arguments):
@@ -47,7 +39,7 @@ def _atomic_add(typingctx, place, value):
 
 
 @intrinsic
-def _atomic_load(typingctx, place):
+def atomic_load(typingctx, place):
     """Read the int64 at `place`, and everything written before it was."""
 
     def codegen(context, builder, signature, arguments):
@@ -57,7 +49,7 @@ def _atomic_load(typingctx, place):
 
 
 @intrinsic
-def _atomic_store(typingctx, place, value):
+def atomic_store(typingctx, place, value):
     """Write the int64 at `place` after everything written so far."""
 
     def codegen(context, builder, signature, arguments):
@@ -68,7 +60,19 @@ def _atomic_store(typingctx, place, value):
 
 
 @intrinsic
-def _pause(typingctx):
+def exchange_if(typingctx, place, expected, value):
+    """Write `value` to the int64 at `place` if that is `expected`, in one step; return whether it was."""
+
+    def codegen(context, builder, signature, arguments):
+        place, expected, value = arguments
+        result = builder.cmpxchg(_word(builder, place), expected, value, "acq_rel", "acquire")
+        return builder.extract_value(result, 1)
+
+    return types.boolean(types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
+def pause(typingctx):
     """Tell the processor that this is a waiting loop."""
 
     def codegen(context, builder, signature, arguments):
@@ -84,7 +88,7 @@ def _pause(typingctx):
 
 
 @intrinsic
-def _yield_processor(typingctx):
+def yield_processor(typingctx):
     """Let another thread run on this core."""
     name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 
@@ -96,55 +100,31 @@ def _yield_processor(typingctx):
 
 
 @helper
+def wait_a_little(spins):
+    """One turn of a waiting loop, the `spins`-th: the first ones keep the processor, later ones yield it."""
+    if spins < SPINS:
+        pause()
+    else:
+        yield_processor()
+
+
+@helper
 def barrier(sync, threads):
     """Wait until all `threads` threads are here; False if the team was told to give up. `sync` is the sync array's address."""
     if threads == 1:
         return True
-    generation = _atomic_load(sync + 8 * _GENERATION)
-    if _atomic_add(sync + 8 * _ARRIVED, 1) == threads - 1:
-        _atomic_store(sync + 8 * _ARRIVED, 0)
-        _atomic_store(sync + 8 * _GENERATION, generation + 1)
+    generation = atomic_load(sync + 8 * GENERATION)
+    if atomic_add(sync + 8 * ARRIVED, 1) == threads - 1:
+        atomic_store(sync + 8 * ARRIVED, 0)
+        atomic_store(sync + 8 * GENERATION, generation + 1)
         return True
     spins = 0
-    while _atomic_load(sync + 8 * _GENERATION) == generation:
-        if _atomic_load(sync + 8 * ABORTED) != 0:
+    while atomic_load(sync + 8 * GENERATION) == generation:
+        if atomic_load(sync + 8 * ABORTED) != 0:
             return False
-        if spins < _SPINS:
-            spins += 1
-            _pause()
-        else:
-            _yield_processor()
+        wait_a_little(spins)
+        spins += 1
     return True
-
-
-@helper
-def announce(thread, threads, sync):
-    """Wake the others from `idle`, as thread 0 of a kernel: Python's lock is free now, and they need it to follow."""
-    if threads > 1 and thread == 0:
-        _atomic_add(sync + 8 * POSTED, 1)
-
-
-@helper
-def farewell(thread, threads, sync):
-    """Wait a little, as thread 0, until the others are idle: meeting them at Python's lock would put one to sleep."""
-    if threads == 1 or thread > 0:
-        return
-    spins = 0
-    while _atomic_load(sync + 8 * _IDLE) < threads - 1 and spins < _SPINS:
-        spins += 1
-        _pause()
-
-
-@jit
-def idle(sync, posted):
-    """Wait, bounded, until a kernel is announced: until sync[POSTED] is not `posted` any more."""
-    place = address(sync, 0)
-    _atomic_add(place + 8 * _IDLE, 1)
-    spins = 0
-    while _atomic_load(place + 8 * POSTED) == posted and spins < _IDLE_SPINS:
-        spins += 1
-        _pause()
-    _atomic_add(place + 8 * _IDLE, -1)
 
 
 @helper

@@ -7,18 +7,30 @@ import operator
 import os
 import queue
 import time
+from dataclasses import dataclass
 
+import numba
 import numpy as np
+from numba import types
 
-from .sync import ABORTED, BARRIER_WORDS, POSTED, SYNC_WORDS, idle
+from .jobs import ASLEEP, FAILED, OTHER_TYPES, lead, serve, sync_words, type_key
 
 COUNT_VARIABLE = "FASTNN_NUM_THREADS"
 
 _chosen = None  # what set_num_threads was told
+_quota = (-math.inf, math.inf)  # when the container's was looked up, and what it was
 
 
 def _cgroup_quota():
-    """Processors' worth of time that the container may use, or infinity."""
+    """Processors' worth of time that the container may use, or infinity; looked up once a second, which takes 30 us."""
+    global _quota
+    now = time.monotonic()
+    if now > _quota[0] + 1:
+        _quota = now, _read_quota()
+    return _quota[1]
+
+
+def _read_quota():
     with contextlib.suppress(OSError, ValueError):  # version 2: "quota period", or "max period"
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
             quota, period = file.read().split()
@@ -71,22 +83,42 @@ def get_num_threads(threads=None):
     return available if len(named) > 9 else min(int(named), available)
 
 
-class _Job:
-    """One call of a kernel by every thread of a team."""
+# Turns of waiting for each other while threads are woken, some 10 ms. One that came may sleep again, if others are held up.
+_PATIENCE = 20_000
 
-    def __init__(self, kernel, arguments, threads):
-        self.kernel, self.arguments = kernel, arguments
-        self.given_up = False
-        self.error = None
-        # For each other thread, whether it is done, and a lock that it then releases: the quickest thing to wait for.
-        self.done = [False] * (threads - 1)
-        self.pending = [_thread.allocate_lock() for _ in range(threads - 1)]
-        for lock in self.pending:
-            lock.acquire()
+
+@dataclass(frozen=True)
+class Compiled:
+    """A kernel's machine code for arguments of certain types."""
+
+    kernel: object
+    address: int
+    key: int
+
+
+_COMPILED = {}
+
+
+def compiled(kernel, *arguments):
+    """Return a `team_kernel` compiled for such arguments, `sync` first, or read from the cache; each once."""
+    # What kernels are given mostly differs in dtypes alone, and `lead` notices what else does. To ask Numba again would take its
+    # locks, and a child that another thread forks meanwhile would wait for them for ever.
+    likeness = (kernel, *(getattr(argument, "dtype", None) for argument in arguments))
+    if likeness not in _COMPILED:
+        _COMPILED[likeness] = _compile(kernel, arguments)
+    return _COMPILED[likeness]
+
+
+def _compile(kernel, arguments):
+    kinds = (types.intp, types.intp, *map(numba.typeof, arguments))
+    kernel.compile(kinds)
+    code = kernel.overloads[kinds]
+    address = code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+    return Compiled(kernel, address, type_key(kinds[2:]))
 
 
 class Team:
-    """Threads that run one kernel after another together: run(kernel, ...) calls kernel(thread, threads, ...) in each.
+    """Threads that run one kernel after another together: run(kernel, ...) calls kernel(thread, threads, sync, ...) in each.
 
     The caller is thread 0; the others live from the first run to close(). A team belongs to one caller at a time; any
     number of teams may work at once, and in a forked child a team makes its threads anew.
@@ -94,7 +126,10 @@ class Team:
 
     def __init__(self, threads):
         self.threads = threads
-        self.sync = np.zeros(SYNC_WORDS, dtype=np.int64)
+        self._begin()
+
+    def _begin(self):
+        self.sync = np.zeros(sync_words(self.threads), dtype=np.int64)
         self._inboxes = []
         self._process = os.getpid()
 
@@ -105,85 +140,48 @@ class Team:
         self.close()
 
     def run(self, kernel, *arguments):
-        """Call kernel(thread, threads, *arguments) in every thread and wait for all; the first exception is raised here.
+        """Call kernel(thread, threads, sync, *arguments) in every thread and wait for all. `kernel` may be `compiled` already.
 
-        Ctrl-C may come between any two lines: whatever was begun is then told to give up, and waited for, before
-        KeyboardInterrupt goes on. The arrays are the caller's again when this returns or raises.
+        Ctrl-C may come between any two lines: no thread is at work then. Raises MemoryError where a thread ran out of it.
         """
-        if self.threads == 1:
-            kernel(0, 1, *arguments)
-            return
         if self._process != os.getpid():  # a forked child, in which the threads are not
-            self._inboxes, self._process = [], os.getpid()
-        self.sync[:BARRIER_WORDS] = 0
-        job = _Job(kernel, arguments, self.threads)
-        try:
-            while len(self._inboxes) < self.threads - 1:
-                inbox = queue.SimpleQueue()
-                _thread.start_new_thread(_work, (len(self._inboxes) + 1, self.threads, self.sync, inbox))
-                self._inboxes.append(inbox)
-            for inbox in self._inboxes:
-                inbox.put(job)
-            kernel(0, self.threads, *arguments)
-            for lock in job.pending:
-                lock.acquire()
-        except BaseException:
-            self._settle(job)
-            raise
-        finally:
-            job.arguments = ()  # the threads still hold the job, and its arrays are to be freed
-        if job.error is not None:
-            raise job.error
+            self._begin()
+        if not isinstance(kernel, Compiled):
+            kernel = compiled(kernel, self.sync, *arguments)
+        outcome = lead(kernel.address, kernel.key, self.threads, 0, self.sync, *arguments)
+        if outcome == OTHER_TYPES:
+            kernel = _compile(kernel.kernel, (self.sync, *arguments))
+            outcome = ASLEEP
+        while outcome == ASLEEP:
+            self._wake()
+            outcome = lead(kernel.address, kernel.key, self.threads, _PATIENCE, self.sync, *arguments)
+        if outcome == FAILED:
+            raise MemoryError("a kernel ran out of memory; give it less at once")
 
-    def _settle(self, job):
-        """Make every thread give up, and wait until none is at work on `job`; further Ctrl-C do not interrupt this."""
-        while True:
-            try:
-                job.given_up = True
-                self.sync[ABORTED] = 1
-                # A thread that was not yet told of the job must see it, too; one that did it already passes it over.
-                for inbox in self._inboxes:
-                    inbox.put(job)
-                while not all(job.done[: len(self._inboxes)]):
-                    time.sleep(0.0005)
-                return
-            except KeyboardInterrupt:
-                continue
+    def _wake(self):
+        """Have every other thread enter `serve`, now or once more after it fell asleep."""
+        while len(self._inboxes) < self.threads - 1:
+            inbox = queue.SimpleQueue()
+            _thread.start_new_thread(_work, (len(self._inboxes) + 1, self.threads, self.sync, inbox))
+            self._inboxes.append(inbox)
+        for inbox in self._inboxes:
+            inbox.put(True)
 
     def close(self):
         """End the other threads; a team may be closed more than once, and used again."""
         for inbox in self._inboxes:
-            inbox.put(None)
-        self.sync[POSTED] += 1
-        self._inboxes = []
+            inbox.put(False)
+        self._begin()  # those threads may still look out for work for a while, in the array they know
+
+
+ALONE = Team(1)
+"""The caller's thread and no other; any number of callers may run kernels with it at once."""
 
 
 def _work(thread, threads, sync, inbox):
-    """A worker's life: run what the inbox brings until it brings None.
-
-    Before it sleeps at an empty inbox it looks out for the next announcement for a while. (That is read before the inbox: a job
-    is put there first, and announced then.)
-    """
-    latest = None
-    while True:
-        posted = int(sync[POSTED])
-        if latest is not None and inbox.empty():
-            idle(sync, posted)
-        job = inbox.get()
-        if job is None:
-            return
-        if job is latest:
-            continue
-        latest = job
-        try:
-            if not job.given_up:
-                job.kernel(thread, threads, *job.arguments)
-        except BaseException as error:
-            job.error = error
-            sync[ABORTED] = 1
-        finally:
-            job.done[thread - 1] = True
-            job.pending[thread - 1].release()
+    """Sleep until told to serve, or that it is over: the life of a thread that is not the caller's."""
+    while inbox.get():
+        serve(thread, threads, _PATIENCE, sync)
 
 
 _kept = None  # a team that waits for the next product or prediction

@@ -6,30 +6,28 @@ threads meet at a barrier where one phase reads what others wrote in the phase b
 
 import numpy as np
 
-from ._jit import helper, inlined, jit
+from ._jit import helper, inlined, team_kernel
 from .denormals import flush_denormals, restore_denormals
 from .functions import call
 from .layers import (
     PLAN_WORDS,
     backward,
-    backward_tiles,
     bias_gradient,
     forward,
-    forward_tiles,
     panels,
     plan_rows,
     plan_tile,
     row_places,
     run_of_strips,
+    share_tiles,
     strips,
-    weight_tiles,
 )
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE, WEIGHTS
 from .optimize import APPLY_KEPT, DIRECT, LIMIT_NORMS, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .random import subkey
 from .sparse import drop_batch, fetch_entries, sparse_forward, sparse_update
-from .sync import announce, barrier, farewell, share
+from .sync import barrier, share
 from .tile import ROWS_AHEAD, STORE, UPDATE, VECTORS, address, fetch_line, multiply_columns
 from .update import RATE, SETTINGS
 
@@ -62,7 +60,7 @@ def _gather(thread, threads, batch, X, x, x_start, x_stride, inputs, scale, key)
 def _output_rows(thread, threads, rows, layer, itemsize):
     """The rows whose loss this thread computes: where one panel holds all classes, those whose logits it computed."""
     if panels(layer[PADDED_OUT], itemsize) == 1:
-        first, last = forward_tiles(rows, layer, itemsize, thread, threads)
+        first, last = share_tiles(layer[PADDED_OUT], strips(rows), itemsize, thread, threads)
         count = strips(rows)
         return first * rows // count, last * rows // count
     return share(rows, thread, threads)
@@ -103,7 +101,7 @@ def _update_layer(
     panel = VECTORS * vector
     fan_in = layer[FAN_IN]
     count = strips(fan_in)
-    begin, end = weight_tiles(layer, itemsize, thread, threads)
+    begin, end = share_tiles(layer[PADDED_OUT], count, itemsize, thread, threads)
     direct = how[MODE] == DIRECT
     s = -settings[0, RATE] if direct else parameters.dtype.type(-float("inf"))
     tile = begin
@@ -200,7 +198,7 @@ def _step(
             )  # fmt: skip
         else:
             # One call for all layers: Numba copies what is inlined, and compiling two copies takes 1.5 s longer.
-            begin, end = forward_tiles(rows, layer, itemsize, thread, threads)
+            begin, end = share_tiles(layer[PADDED_OUT], strips(rows), itemsize, thread, threads)
             forward(
                 begin, end, rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
                 gradients, layer_key, plans[min(index, 1)],
@@ -222,7 +220,7 @@ def _step(
         layer = table[index]
         if index > 0:
             below = table[index - 1]
-            begin, end = backward_tiles(rows, below, itemsize, thread, threads)
+            begin, end = share_tiles(below[PADDED_OUT], strips(rows), itemsize, thread, threads)
             dz = address(places, (layers + 1 + index) * places.shape[1])
             backward(
                 begin, end, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, counting
@@ -252,16 +250,15 @@ def _step(
     return True
 
 
-@jit
+@team_kernel
 def train_steps(
     thread, threads, sync, table, constants, inputs, objective, numbers, how, settings, stream, first_step, parameters, moments,
     outputs, gradients, scratches, sums, x_start, x_stride, X, values, dropped, indices, pointers, bounds, order, batch_size,
     totals, losses, correct, row_losses, row_correct,
 ):  # fmt: skip
-    """Make settings.shape[0] training steps over the rows `order` of X; every thread of the team calls this.
+    """Make settings.shape[0] training steps over the rows `order` of X.
 
-    thread, threads      this thread's number and how many there are
-    sync                 int64 (SYNC_WORDS,), zeros at the start
+    thread, threads, sync        of the team, see jobs.py
     table, constants     int64 (layers, COLUMNS) and (layers + 1, 3): the network, see layout.py; the last row is of the inputs
     inputs               int64 (2,): the inputs' dropout, see above
     objective, numbers   int64 (5,) and (2,): the loss, its targets and weights, see above, and its two constants
@@ -280,7 +277,6 @@ def train_steps(
     """
     state = flush_denormals()
     address_of_sync = address(sync, 0)
-    announce(thread, threads, address_of_sync)
     scratch = scratches[thread]
     plans = np.zeros((2, PLAN_WORDS), dtype=np.int64)
     widest = 0  # not max(): Numba takes 0.35 s longer
@@ -318,7 +314,4 @@ def train_steps(
                 hits += row_correct[i]
             losses[step] = total / totals[step] if totals[step] > 0 else 0.0
             correct[step] = hits
-    # Nobody returns before all are done: the caller reads the parameters.
-    barrier(address_of_sync, threads)
-    farewell(thread, threads, address_of_sync)
     restore_denormals(state)

@@ -1,5 +1,7 @@
 """How the tiles of a product are shared out among threads."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def test_every_tile_has_one_thread_and_the_costs_are_alike(vectors, strips, thre
     cuts = shares(vectors, strips, threads)
     assert cuts[0][0] == 0
     assert cuts[-1][1] == len(tiles)
-    assert all(one[1] == other[0] for one, other in zip(cuts, cuts[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in pairwise(cuts))
     costs = [sum(COST[width] for width in tiles[first:last]) for first, last in cuts]
     assert max(costs) - min(costs) <= 2 * max(COST.values())
 
@@ -37,6 +39,6 @@ def test_a_thread_has_the_loss_of_the_rows_whose_logits_it_computes(strips, clas
     layer[FAN_OUT], layer[PADDED_OUT] = classes, -(-classes // LANES) * LANES
     rows = strips * ROWS - 1
     for thread in range(threads):
-        first, last = layers.forward_tiles(rows, layer, 4, thread, threads)
+        first, last = layers.share_tiles(layer[PADDED_OUT], strips, 4, thread, threads)
         expected = first * rows // strips, last * rows // strips
         assert train._output_rows(thread, threads, rows, layer, 4) == expected

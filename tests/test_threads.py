@@ -2,6 +2,7 @@
 
 import _thread
 import io
+import math
 import os
 import threading
 import time
@@ -9,11 +10,14 @@ import time
 import numpy as np
 import programs
 import pytest
+from numba import njit
+from numba.core.errors import TypingError
 
 from fastnn import kernels
 from fastnn.kernels import threads as kernel_threads
 from fastnn.kernels.sync import barrier
 from fastnn.kernels.threads import Team
+from fastnn.kernels.tile import address
 
 
 def within(seconds, function):
@@ -36,104 +40,126 @@ def within(seconds, function):
     return result
 
 
-def meet(team):
-    """A barrier of the team, as kernels use it."""
-    return barrier(team.sync.ctypes.data, team.threads)
+@njit(nogil=True)
+def note(thread, threads, sync, seen, run):
+    seen[run, thread] += threads
+
+
+@njit(nogil=True)
+def meet_often(thread, threads, sync, arrived, wrong):
+    place = address(sync, 0)
+    for turn in range(1, 101):
+        arrived[thread] = turn
+        if not barrier(place, threads):
+            wrong[thread] += 1
+        for other in range(threads):
+            if arrived[other] < turn:
+                wrong[thread] += 1
+        barrier(place, threads)
+
+
+@njit(nogil=True)
+def fail(thread, threads, sync, failing, met):
+    if thread == failing or failing < 0:
+        raise MemoryError
+    met[thread] = barrier(address(sync, 0), threads)
+
+
+@njit(nogil=True)
+def dawdle(thread, threads, sync, finished):
+    if thread == 0:
+        raise MemoryError
+    if thread == 1:
+        while finished[0] < 300_000_000:
+            finished[0] += 1
+    finished[thread] += 1
 
 
 class TestTeam:
     @pytest.mark.parametrize("threads", [1, 2, 3, 7])
     def test_each_thread_runs_once(self, threads):
-        seen = []
+        seen = np.zeros((20, threads), np.int64)
         with Team(threads) as team:
-            for repeat in range(3):
-                team.run(lambda thread, count, label: seen.append((label, thread, count)), repeat)
-        assert sorted(seen) == [(r, t, threads) for r in range(3) for t in range(threads)]
+            for run in range(20):
+                within(10, lambda run=run: team.run(note, seen, run))
+                assert (seen[run] == threads).all()
+        assert (seen == threads).all()
 
-    def test_the_caller_is_thread_0_and_the_others_stay(self):
-        who = [set(), set(), set()]
+    def test_a_kernel_may_be_compiled_already(self):
+        seen = np.zeros((1, 2), np.int64)
+        with Team(2) as team:
+            team.run(kernel_threads.compiled(note, team.sync, seen, 0), seen, 0)
+        assert (seen == 2).all()
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_code_for_other_types_is_never_run(self, threads):
+        """Same dtypes, other dimensions or layout: where the kernel would read memory that is not its own."""
+        seen = np.zeros((4, 2), np.int64)
+        with Team(threads) as team:
+            code = kernel_threads.compiled(note, team.sync, seen, 0)
+            for other in (seen.T.copy().T, seen[:, ::1].view(np.matrix)):
+                within(60, lambda other=other: team.run(code, other, 1))
+            with pytest.raises(TypingError):
+                team.run(code, seen.reshape(-1), 1)
+        assert (seen[1, :threads] == threads).all()
+        assert not seen[2:].any()
+
+    def test_threads_that_fell_asleep_are_woken(self):
+        seen = np.zeros((10, 3), np.int64)
         with Team(3) as team:
-            for _ in range(5):
-                team.run(lambda thread, _: who[thread].add(threading.get_ident()))
-        assert [len(idents) for idents in who] == [1, 1, 1]
-        assert who[0] == {threading.get_ident()}
-        assert len(set.union(*who)) == 3
+            for run in range(10):
+                within(10, lambda run=run: team.run(note, seen, run))
+                time.sleep(0.01)
+        assert (seen == 3).all()
+
+    def test_the_others_stay(self):
+        seen = np.zeros((5, 3), np.int64)
+        with Team(3) as team:
+            team.run(note, seen, 0)
+            count = _thread._count()
+            for run in range(1, 5):
+                team.run(note, seen, run)
+            assert _thread._count() == count
 
     @pytest.mark.parametrize("threads", [2, 4, 9])
     def test_barrier_with_more_threads_than_processors(self, threads):
-        arrived = np.zeros(threads, np.int64)
-        wrong = []
-
-        def kernel(thread, count):
-            for turn in range(1, 101):
-                arrived[thread] = turn
-                met = meet(team)
-                if not met or (arrived < turn).any():
-                    wrong.append((thread, turn))
-                meet(team)
-
+        arrived, wrong = np.zeros((2, threads), np.int64)
         with Team(threads) as team:
-            within(30, lambda: team.run(kernel))
-        assert wrong == [] and (arrived == 100).all()
+            within(30, lambda: team.run(meet_often, arrived, wrong))
+        assert not wrong.any() and (arrived == 100).all()
 
-    @pytest.mark.parametrize("failing", [0, 1, 2])
-    @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3), MemoryError()])
-    def test_error_while_the_others_wait(self, failing, error):
-        """The error comes out of run, the waiting threads give up (or never begin), and the team works on."""
-        gave_up = []
-
-        def kernel(thread, count):
-            if thread == failing:
-                raise error
-            gave_up.append(not meet(team))
-
-        done = []
+    @pytest.mark.parametrize("failing", [0, 1, 2, -1])
+    def test_a_thread_fails_while_the_others_wait(self, failing):
+        """It is told by run, the waiting threads give up, and the team works on."""
         with Team(3) as team:
             for _ in range(3):
-                with pytest.raises(type(error)) as caught:
-                    within(10, lambda: team.run(kernel))
-                assert caught.value is error
-            within(10, lambda: team.run(lambda thread, count: done.append(meet(team))))
-        assert all(gave_up) and done == [True] * 3
-        assert len(gave_up) == 6 or failing == 0
-
-    def test_errors_everywhere(self):
-        def kernel(thread, count):
-            raise ValueError(thread)
-
-        with Team(4) as team:
-            for _ in range(2):
-                with pytest.raises(ValueError):
-                    within(10, lambda: team.run(kernel))
+                met = np.ones(3, np.int64)
+                with pytest.raises(MemoryError, match="kernel"):
+                    within(10, lambda met=met: team.run(fail, failing, met))
+                assert met.sum() == (1 if failing >= 0 else 3)  # those who failed wrote nothing
+            met = np.zeros(3, np.int64)
+            within(10, lambda: team.run(fail, 99, met))
+            assert met.all()
 
     def test_run_waits_for_the_slowest(self):
-        begun, hold, finished = threading.Barrier(3), threading.Event(), []
-
-        def kernel(thread, count):
-            begun.wait(10)
-            if thread == 1:
-                hold.wait(10)
-            elif thread == 0:
-                threading.Timer(0.05, hold.set).start()
-                raise ValueError
-            finished.append(thread)
-
-        with Team(3) as team, pytest.raises(ValueError):
-            team.run(kernel)
-        assert sorted(finished) == [1, 2]
+        finished = np.zeros(3, np.int64)
+        with Team(3) as team, pytest.raises(MemoryError):
+            team.run(dawdle, finished)
+        assert finished[1] == finished[2] == 1
 
     def test_close_twice_and_use_again(self):
-        team, seen = Team(2), []
+        team, seen = Team(2), np.zeros((3, 2), np.int64)
         team.close()
-        for _ in range(3):
-            team.run(lambda thread, _: seen.append(thread))
+        for run in range(3):
+            within(10, lambda run=run: team.run(note, seen, run))
             team.close()
             team.close()
-        assert sorted(seen) == [0, 0, 0, 1, 1, 1]
+        assert (seen == 2).all()
 
     def test_close_ends_the_threads(self):
+        seen = np.zeros((1, 4), np.int64)
         with Team(4) as team:
-            team.run(lambda *_: None)
+            team.run(note, seen, 0)
             during = _thread._count()
         end = time.monotonic() + 10
         while _thread._count() > during - 3 and time.monotonic() < end:
@@ -141,22 +167,51 @@ class TestTeam:
         assert _thread._count() <= during - 3
 
     def test_teams_side_by_side(self):
-        def count_to(team, total):
-            for _ in range(200):
-                team.run(lambda thread, _: total.append(meet(team)))
+        def meet_with(team, wrong):
+            for _ in range(20):
+                team.run(meet_often, np.zeros(team.threads, np.int64), wrong)
 
-        totals = [[] for _ in range(4)]
+        wrong = np.ones((4, 3), np.int64)
         with Team(2) as a, Team(3) as b, Team(2) as c, Team(3) as d:
+            a.run(meet_often, np.zeros(2, np.int64), np.zeros(2, np.int64))  # compiles
+            wrong[:] = 0
             callers = [
-                threading.Thread(target=count_to, args=pair, daemon=True)
-                for pair in zip((a, b, c, d), totals, strict=True)
+                threading.Thread(target=meet_with, args=pair, daemon=True)
+                for pair in zip((a, b, c, d), wrong, strict=True)
             ]
             for caller in callers:
                 caller.start()
             for caller in callers:
                 caller.join(60)
-        assert [len(total) for total in totals] == [400, 600, 400, 600]
-        assert all(map(all, totals))
+                assert not caller.is_alive()
+        assert not wrong.any()
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+    def test_a_forked_child_makes_threads_of_its_own(self):
+        """The threads that still look out for work when it is forked are not in the child."""
+        programs.run(
+            """
+            import os
+            import numpy as np
+            from numba import njit
+            from fastnn.kernels.threads import Team
+
+            @njit(nogil=True)
+            def note(thread, threads, sync, seen):
+                seen[thread] += 1
+
+            team = Team(3)
+            seen = np.zeros(3, np.int64)
+            for _ in range(20):
+                team.run(note, seen)
+                child = os.fork()
+                if child == 0:
+                    team.run(note, seen)
+                    os._exit(0 if (seen == seen[0]).all() else 1)
+                assert os.waitpid(child, 0)[1] == 0
+            """,
+            timeout=60,
+        )
 
 
 def test_interrupts_at_any_moment():
@@ -164,21 +219,25 @@ def test_interrupts_at_any_moment():
     programs.run(
         """
         import random, signal, sys, time
+        import numpy as np
+        from numba import njit
         from fastnn.kernels.threads import Team
 
         def interrupt(*_):
             raise KeyboardInterrupt
 
-        def kernel(thread, threads):
-            active[thread] = True
-            sum(range(100))
-            active[thread] = False
+        @njit(nogil=True)
+        def kernel(thread, threads, sync, active):
+            active[thread] = 1
+            for _ in range(10_000):
+                active[thread] += 1
+            active[thread] = 0
 
         signal.signal(signal.SIGALRM, interrupt)
         random.seed(0)
-        active = [False] * 3
+        active = np.zeros(3, np.int64)
         team = Team(3)
-        team.run(kernel)
+        team.run(kernel, active)
         interrupts = 0
         end = time.monotonic() + 10
         while interrupts < 1000 and time.monotonic() < end:
@@ -186,12 +245,14 @@ def test_interrupts_at_any_moment():
                 try:
                     signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 3e-4))
                     for _ in range(1000):
-                        team.run(kernel)
+                        team.run(kernel, active)
+                        if random.random() < 0.1:
+                            time.sleep(0.0003)
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupts += 1
-                assert not any(active[1:]), f"a thread is still at work after interrupt {interrupts}"
+                assert not active.any(), f"a thread is still at work after interrupt {interrupts}"
         assert interrupts >= 100, interrupts
         """,
         timeout=30,
@@ -273,6 +334,7 @@ def test_quota_of_the_container(files, threads, monkeypatch):
         return io.StringIO(files[os.path.basename(path)])
 
     monkeypatch.setattr(kernel_threads, "open", fake_open, raising=False)
+    monkeypatch.setattr(kernel_threads, "_quota", (-math.inf, math.inf))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert kernels.available_threads() == threads
 

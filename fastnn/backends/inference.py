@@ -57,7 +57,6 @@ def _infer(net, X, words, numbers, outputs, threads):
             X = np.empty((0, X.shape[1]), net.dtype)
         team.run(
             infer_rows,
-            team.sync,
             layout.table,
             layout.constants,
             words,

@@ -38,7 +38,7 @@ from ..kernels.optimize import (
     step_end_arguments,
 )
 from ..kernels.random import make_key
-from ..kernels.threads import Team
+from ..kernels.threads import ALONE, Team, compiled
 from ..kernels.threads import get_num_threads as get_num_threads
 from ..kernels.threads import set_num_threads as set_num_threads
 from ..kernels.train import train_steps
@@ -50,7 +50,7 @@ from .pace import Pace
 from .settings import settings_table
 
 # A chunk lasts about this long, so that Ctrl-C, callbacks and progress are served in time.
-_CHUNK_SECONDS = 0.03
+_CHUNK_SECONDS = 0.05
 
 # Operations a second of one thread, about, and how many it makes while one more thread passes a barrier: in 50 ns, measured
 # with two threads and assumed of more, which meet at one counter.
@@ -197,7 +197,9 @@ class JitBackend:
         self.push()
         # No steps, in this thread: compiles the kernel, or loads it, so that the first epoch's time is training's.
         nothing = Chunk(np.empty(0, np.int64), np.empty(0), 0, self._batch)
-        train_steps(0, 1, *self._arguments(nothing)[0])
+        arguments = self._arguments(nothing)[0]
+        self._kernel = compiled(train_steps, ALONE.sync, *arguments)
+        ALONE.run(self._kernel, *arguments)
 
     def push(self):
         """Read the network's parameters."""
@@ -258,10 +260,7 @@ class JitBackend:
         """Make the steps of a chunk; return each batch's mean loss, its rows that were right, and the sum of its weights."""
         start = time.perf_counter()
         arguments, results, _kept = self._arguments(chunk)
-        if self._pace.threads == 1:
-            train_steps(0, 1, *arguments)
-        else:
-            self._team.run(train_steps, *arguments)
+        (self._team if self._pace.threads > 1 else ALONE).run(self._kernel, *arguments)
         seconds = time.perf_counter() - start
         steps = chunk.learning_rates.size
         self._pace.record(seconds, steps)
@@ -284,7 +283,7 @@ class JitBackend:
         return totals
 
     def _arguments(self, chunk):
-        """What train_steps takes after the threads' numbers; the results, and what must live during the call."""
+        """What train_steps takes after `sync`; the results, and what must live during the call."""
         steps = chunk.learning_rates.size
         order, X, targets, weights = chunk.rows, self._X, self._targets, self._row_weights
         if chunk.X is not None:
@@ -300,7 +299,6 @@ class JitBackend:
                 self._task.optimizer, chunk.learning_rates, chunk.first_step, self._net.dtype
             )
         arguments = (
-            self._team.sync,
             self._layout.table,
             self._layout.constants,
             self._inputs,

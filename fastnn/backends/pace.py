@@ -7,7 +7,7 @@ _FIRST_WAIT, _PATIENCE = (
     32,
 )  # the fewest and the most chunks that one thread makes before all are tried again
 _WAKING, _TRIAL = 0.0005, 0.003  # seconds that one thread would take for the two chunks of such a trial
-_LONG_STEP = 0.005  # seconds that one thread takes: of longer steps none is made alone at the start
+_LONG_STEP = 0.002  # seconds that one thread takes: of longer steps none is made alone at the start
 _LATER = 100  # times that, until one is: then it costs 1 %, not 2 % of a training of 50 steps
 
 

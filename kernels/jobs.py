@@ -1,0 +1,205 @@
+"""Calls of kernels by a team of threads, handed over in compiled code: `lead` is the caller's part, `serve` that of the others.
+
+A thread that waits in Python must be woken, 20 us to 4 ms on a virtual processor, and all must pass Python's lock one by one.
+So a thread stays in `serve` after a job for a while, spinning, and finds the next one there 0.2 us after it was posted.
+
+A kernel that a team runs is a function kernel(thread, threads, sync, ...), compiled by `team_kernel` of _jit.py. Its
+arguments lie on the stack of `lead`; the others get their address, and that of a function that unpacks them.
+"""
+
+import hashlib
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.extending import intrinsic
+
+from ._jit import helper, jit
+from .sync import (
+    ABORTED,
+    ARRIVED,
+    BARRIER_WORDS,
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    exchange_if,
+    pause,
+    wait_a_little,
+)
+from .tile import address
+from .vectors import INT64
+
+# Words of the array `sync` behind those of the barrier: how many threads are through with the job, and whether one failed;
+# the job, three addresses; and for each thread but the first its state, all on cache lines of their own.
+_FINISHED, _FAILED, _JOB, _STATES = BARRIER_WORDS, BARRIER_WORDS + 8, BARRIER_WORDS + 16, BARRIER_WORDS + 24
+
+# States of a thread: in Python, to be woken; in `serve`, until it falls asleep; claimed by `lead`; told to run the job.
+_ASLEEP, _WAITING, _CLAIMED, _POSTED = range(4)
+
+# A thread stays in `serve` for so many pauses after a job, 50 to 200 us. It never yields: beside a busy program it would not be
+# back for milliseconds, while one that sleeps is woken at once. (Yielding for 5 ms made products of 784 x 128 x 512 beside
+# NumPy's waiting threads ten times slower.)
+_IDLE_SPINS = 5000
+
+# What `lead` returns.
+DONE, FAILED, ASLEEP, OTHER_TYPES = range(4)
+
+
+def sync_words(threads):
+    """How long a team's array `sync` is."""
+    return _STATES + 8 * threads
+
+
+@intrinsic
+def _stored(typingctx, arguments):
+    """The address of a tuple in the memory of the function that calls this, valid until that returns."""
+
+    def codegen(context, builder, signature, values):
+        place = cgutils.alloca_once(builder, values[0].type)
+        builder.store(values[0], place)
+        return builder.ptrtoint(place, INT64)
+
+    return types.intp(arguments), codegen
+
+
+def type_key(kinds):
+    """A number for the types of a kernel's arguments: one compiled for others would read their memory wrongly."""
+    return int.from_bytes(hashlib.sha256(" ".join(map(str, kinds)).encode()).digest()[:7], "little")
+
+
+_JOB_TYPE = ir.FunctionType(INT64, [INT64] * 4)
+
+
+@intrinsic
+def _unpacking(typingctx, arguments):
+    """The address of job(thread, threads, kernel, block), which calls kernel(thread, threads, *arguments).
+
+    It returns whether that failed. `kernel` is an address, and `block` that of a tuple of this type.
+    """
+
+    def codegen(context, builder, signature, values):
+        job = ir.Function(builder.module, _JOB_TYPE, "fastnn_job")
+        job.linkage = "internal"
+        inside = ir.IRBuilder(job.append_basic_block())
+        thread, threads, kernel, block = job.args
+        packed = inside.load(inside.inttoptr(block, values[0].type.as_pointer()))
+        unpacked = [inside.extract_value(packed, index) for index in range(len(arguments.types))]
+        kinds = [types.intp, types.intp, *arguments.types]
+        callee = context.call_conv.get_function_type(types.none, kinds)
+        status, _ = context.call_conv.call_function(
+            inside,
+            inside.inttoptr(kernel, callee.as_pointer()),
+            types.none,
+            kinds,
+            [thread, threads, *unpacked],
+        )
+        inside.ret(inside.zext(status.is_error, INT64))
+        return builder.ptrtoint(job, INT64)
+
+    return types.intp(arguments), codegen
+
+
+@intrinsic
+def _type_key(typingctx, arguments):
+    """`type_key` of a tuple's types."""
+
+    def codegen(context, builder, signature, values):
+        return ir.Constant(INT64, type_key(arguments.types))
+
+    return types.intp(arguments), codegen
+
+
+@intrinsic
+def _call_job(typingctx, job, thread, threads, kernel, block):
+    """Call the function at address `job`."""
+
+    def codegen(context, builder, signature, arguments):
+        function, *numbers = arguments
+        return builder.call(builder.inttoptr(function, _JOB_TYPE.as_pointer()), numbers)
+
+    return types.intp(*[types.intp] * 5), codegen
+
+
+@helper
+def _lead(job, kernel, block, threads, patience, sync):
+    """Post a job and do the caller's part of it: all of `lead` that does not depend on the arguments' types."""
+    if threads == 1:
+        return DONE if _call_job(job, 0, 1, kernel, block) == 0 else FAILED
+    for thread in range(1, threads):
+        state = sync + 8 * (_STATES + 8 * thread)
+        spins = 0
+        while not exchange_if(state, _WAITING, _CLAIMED):
+            if spins >= patience:
+                for claimed in range(1, thread):
+                    atomic_store(sync + 8 * (_STATES + 8 * claimed), _WAITING)
+                return ASLEEP
+            wait_a_little(spins)
+            spins += 1
+    atomic_store(sync + 8 * ARRIVED, 0)
+    atomic_store(sync + 8 * ABORTED, 0)
+    atomic_store(sync + 8 * _FINISHED, 0)
+    atomic_store(sync + 8 * _FAILED, 0)
+    atomic_store(sync + 8 * _JOB, job)
+    atomic_store(sync + 8 * (_JOB + 1), kernel)
+    atomic_store(sync + 8 * (_JOB + 2), block)
+    for thread in range(1, threads):
+        atomic_store(sync + 8 * (_STATES + 8 * thread), _POSTED)
+    failed = _call_job(job, 0, threads, kernel, block)
+    if failed != 0:
+        atomic_store(sync + 8 * ABORTED, 1)
+    spins = 0
+    while atomic_load(sync + 8 * _FINISHED) < threads - 1:
+        wait_a_little(spins)
+        spins += 1
+    return FAILED if failed != 0 or atomic_load(sync + 8 * _FAILED) != 0 else DONE
+
+
+@jit
+def lead(kernel, key, threads, patience, *arguments):
+    """Run kernel(thread, threads, *arguments) in every thread of a team, as its thread 0; return when all are through.
+
+    kernel: an address. key: the `type_key` of the arguments that it was compiled for. arguments: the team's `sync` comes first.
+    Returns DONE; FAILED, where a thread ran out of memory; or, with nothing done, OTHER_TYPES, where the arguments have others,
+    or ASLEEP, where a thread did not come within `patience` turns of waiting and must be woken first.
+    """
+    if key != _type_key(arguments):
+        return OTHER_TYPES
+    return _lead(
+        _unpacking(arguments), kernel, _stored(arguments), threads, patience, address(arguments[0], 0)
+    )
+
+
+@jit
+def serve(thread, threads, patience, sync):
+    """Run what `lead` posts for `thread`, until nothing came for a while: at first, so many turns of waiting."""
+    place = address(sync, 0)
+    state = place + 8 * (_STATES + 8 * thread)
+    atomic_store(state, _WAITING)
+    spins = 0
+    idle = False  # after a job
+    while True:
+        now = atomic_load(state)
+        if now == _POSTED:
+            job, kernel, block = (
+                atomic_load(place + 8 * _JOB),
+                atomic_load(place + 8 * (_JOB + 1)),
+                atomic_load(place + 8 * (_JOB + 2)),
+            )
+            if _call_job(job, thread, threads, kernel, block) != 0:
+                atomic_store(place + 8 * _FAILED, 1)
+                atomic_store(place + 8 * ABORTED, 1)
+            atomic_store(
+                state, _WAITING
+            )  # before the last of them lets `lead` return, which may post again at once
+            atomic_add(place + 8 * _FINISHED, 1)
+            spins = 0
+            idle = True
+        elif now == _WAITING and spins > (_IDLE_SPINS if idle else patience):
+            if exchange_if(state, _WAITING, _ASLEEP):
+                return
+        elif now == _WAITING and idle:
+            spins += 1
+            pause()
+        else:  # others are still to come
+            wait_a_little(spins)
+            spins += 1
