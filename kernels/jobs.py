@@ -30,8 +30,9 @@ from .tile import address
 from .vectors import INT64
 
 # Words of the array `sync` behind those of the barrier: how many threads are through with the job, and whether one failed;
-# the job, three addresses; and for each thread but the first its state, all on cache lines of their own.
-_FINISHED, _FAILED, _JOB, _STATES = BARRIER_WORDS, BARRIER_WORDS + 8, BARRIER_WORDS + 16, BARRIER_WORDS + 24
+# the job, three addresses; whether one will be posted for certain; and for each thread but the first its state, all on cache
+# lines of their own.
+_FINISHED, _FAILED, _JOB, EXPECTED, _STATES = range(BARRIER_WORDS, BARRIER_WORDS + 40, 8)
 
 # States of a thread: in Python, to be woken; in `serve`, until it falls asleep; claimed by `lead`; told to run the job.
 _ASLEEP, _WAITING, _CLAIMED, _POSTED = range(4)
@@ -121,20 +122,16 @@ def _call_job(typingctx, job, thread, threads, kernel, block):
 
 
 @helper
-def _lead(job, kernel, block, threads, patience, sync):
+def _lead(job, kernel, block, threads, woken, sync):
     """Post a job and do the caller's part of it: all of `lead` that does not depend on the arguments' types."""
     if threads == 1:
         return DONE if _call_job(job, 0, 1, kernel, block) == 0 else FAILED
-    for thread in range(1, threads):
-        state = sync + 8 * (_STATES + 8 * thread)
-        spins = 0
-        while not exchange_if(state, _WAITING, _CLAIMED):
-            if spins >= patience:
-                for claimed in range(1, thread):
-                    atomic_store(sync + 8 * (_STATES + 8 * claimed), _WAITING)
-                return ASLEEP
-            wait_a_little(spins)
-            spins += 1
+    # Those that were woken will come, sooner or later, and find the job; the others have to be there.
+    for thread in range(1, threads if not woken else 1):
+        if not exchange_if(sync + 8 * (_STATES + 8 * thread), _WAITING, _CLAIMED):
+            for claimed in range(1, thread):
+                atomic_store(sync + 8 * (_STATES + 8 * claimed), _WAITING)
+            return ASLEEP
     atomic_store(sync + 8 * ARRIVED, 0)
     atomic_store(sync + 8 * ABORTED, 0)
     atomic_store(sync + 8 * _FINISHED, 0)
@@ -144,6 +141,7 @@ def _lead(job, kernel, block, threads, patience, sync):
     atomic_store(sync + 8 * (_JOB + 2), block)
     for thread in range(1, threads):
         atomic_store(sync + 8 * (_STATES + 8 * thread), _POSTED)
+    atomic_store(sync + 8 * EXPECTED, 0)
     failed = _call_job(job, 0, threads, kernel, block)
     if failed != 0:
         atomic_store(sync + 8 * ABORTED, 1)
@@ -155,31 +153,28 @@ def _lead(job, kernel, block, threads, patience, sync):
 
 
 @jit
-def lead(kernel, key, threads, patience, *arguments):
+def lead(kernel, key, threads, woken, *arguments):
     """Run kernel(thread, threads, *arguments) in every thread of a team, as its thread 0; return when all are through.
 
     kernel: an address. key: the `type_key` of the arguments that it was compiled for. arguments: the team's `sync` comes first.
+    woken: whether every other thread was told to `serve` since sync[EXPECTED] was set.
     Returns DONE; FAILED, where a thread ran out of memory; or, with nothing done, OTHER_TYPES, where the arguments have others,
-    or ASLEEP, where a thread did not come within `patience` turns of waiting and must be woken first.
+    or ASLEEP, where a thread is not in `serve`.
     """
     if key != _type_key(arguments):
         return OTHER_TYPES
-    return _lead(
-        _unpacking(arguments), kernel, _stored(arguments), threads, patience, address(arguments[0], 0)
-    )
+    return _lead(_unpacking(arguments), kernel, _stored(arguments), threads, woken, address(arguments[0], 0))
 
 
 @jit
-def serve(thread, threads, patience, sync):
-    """Run what `lead` posts for `thread`, until nothing came for a while: at first, so many turns of waiting."""
+def serve(thread, threads, sync):
+    """Run what `lead` posted for `thread`, and what it posts next, until nothing came for a while."""
     place = address(sync, 0)
     state = place + 8 * (_STATES + 8 * thread)
-    atomic_store(state, _WAITING)
+    exchange_if(state, _ASLEEP, _WAITING)  # a job may be there
     spins = 0
-    idle = False  # after a job
     while True:
-        now = atomic_load(state)
-        if now == _POSTED:
+        if atomic_load(state) == _POSTED:
             job, kernel, block = (
                 atomic_load(place + 8 * _JOB),
                 atomic_load(place + 8 * (_JOB + 1)),
@@ -193,13 +188,11 @@ def serve(thread, threads, patience, sync):
             )  # before the last of them lets `lead` return, which may post again at once
             atomic_add(place + 8 * _FINISHED, 1)
             spins = 0
-            idle = True
-        elif now == _WAITING and spins > (_IDLE_SPINS if idle else patience):
-            if exchange_if(state, _WAITING, _ASLEEP):
-                return
-        elif now == _WAITING and idle:
+        elif atomic_load(place + 8 * EXPECTED) != 0:
+            wait_a_little(spins)  # here a thread may yield: others are still to come
             spins += 1
+        elif spins > _IDLE_SPINS and exchange_if(state, _WAITING, _ASLEEP):
+            return
+        else:
             pause()
-        else:  # others are still to come
-            wait_a_little(spins)
             spins += 1

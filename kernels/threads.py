@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numba import types
 
-from .jobs import ASLEEP, FAILED, OTHER_TYPES, lead, serve, sync_words, type_key
+from .jobs import ASLEEP, EXPECTED, FAILED, OTHER_TYPES, lead, serve, sync_words, type_key
 
 COUNT_VARIABLE = "FASTNN_NUM_THREADS"
 
@@ -83,10 +83,6 @@ def get_num_threads(threads=None):
     return available if len(named) > 9 else min(int(named), available)
 
 
-# Turns of waiting for each other while threads are woken, some 10 ms. One that came may sleep again, if others are held up.
-_PATIENCE = 20_000
-
-
 @dataclass(frozen=True)
 class Compiled:
     """A kernel's machine code for arguments of certain types."""
@@ -148,13 +144,17 @@ class Team:
             self._begin()
         if not isinstance(kernel, Compiled):
             kernel = compiled(kernel, self.sync, *arguments)
-        outcome = lead(kernel.address, kernel.key, self.threads, 0, self.sync, *arguments)
+        outcome = lead(kernel.address, kernel.key, self.threads, False, self.sync, *arguments)
         if outcome == OTHER_TYPES:
             kernel = _compile(kernel.kernel, (self.sync, *arguments))
             outcome = ASLEEP
-        while outcome == ASLEEP:
-            self._wake()
-            outcome = lead(kernel.address, kernel.key, self.threads, _PATIENCE, self.sync, *arguments)
+        if outcome == ASLEEP:
+            self.sync[EXPECTED] = 1  # nobody falls asleep again before the last one is awake
+            try:
+                self._wake()
+                outcome = lead(kernel.address, kernel.key, self.threads, True, self.sync, *arguments)
+            finally:
+                self.sync[EXPECTED] = 0
         if outcome == FAILED:
             raise MemoryError("a kernel ran out of memory; give it less at once")
 
@@ -181,7 +181,7 @@ ALONE = Team(1)
 def _work(thread, threads, sync, inbox):
     """Sleep until told to serve, or that it is over: the life of a thread that is not the caller's."""
     while inbox.get():
-        serve(thread, threads, _PATIENCE, sync)
+        serve(thread, threads, sync)
 
 
 _kept = None  # a team that waits for the next product or prediction
