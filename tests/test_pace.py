@@ -62,3 +62,19 @@ def test_a_neighbour_of_long_steps():
     chosen = threads_chosen(Pace(2, alone=0.03), 100, seconds)
     assert chosen[:6] == [2] * 6
     assert chosen[6:].count(2) <= 16
+
+
+def test_what_is_only_to_be_known_takes_few_steps():
+    """A whole chunk alone, 50 ms, would be a tenth of a training of half a second."""
+    pace = Pace(2, alone=0.004)
+    for _ in range(4):  # one that wakes the threads, and more than the 0.4 s that are a hundred steps of one
+        pace.record(0.2, 100)
+    assert pace.threads == 1
+    assert pace.most_steps() == 1
+    pace.record(0.004, 1)
+    assert pace.threads == 2
+    for _ in range(3):
+        pace.record(0.2, 100)
+    pace.record(0.4, 100)  # twice as long as before: would one thread be quicker?
+    assert pace.threads == 1
+    assert pace.most_steps() == 1

@@ -16,7 +16,7 @@ class Pace:
 
     Threads meet at barriers several times a step. Where another program takes one's processor, all wait for a time slice of
     some milliseconds: two threads beside two busy programs on two processors took 3.7 (784-100-10, batch 20) to 9.5 times
-    (784-32-32-10) as long as one; with this, 0.8 to 2.1 times, mostly 1.0 (bench/NOTES.md). The first two chunks, of one and
+    (784-32-32-10) as long as one; with this, 0.75 to 1.3 times (bench/NOTES.md). The first two chunks, of one and
     four steps, are made alone, to know what one thread does; long steps suffer less from waiting, and wait with that.
 
     After a chunk that threads made slower, one thread makes 2 chunks, then after a short trial of all 4, 8 ... 32. (With 16 at
@@ -38,6 +38,8 @@ class Pace:
 
     def most_steps(self):
         """The most steps that the next chunk should have: few where it is a trial, which may take ten times as long."""
+        if self.threads == 1 and self._wait == 1:  # only to know what one thread does
+            return 1 if self._alone is None else max(1, int(_TRIAL / self._alone))
         if self._wait == 0 or self.threads == 1:
             return None
         return max(1, int((_WAKING if self._waking else _TRIAL) / self._alone))
