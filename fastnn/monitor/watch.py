@@ -1,7 +1,7 @@
 """Watching over training: numbers that are not finite, layers that are dead or saturated, gradients that vanish or explode.
 
 Both are to cost little. A state of the backend is kept now and then, with the chunks since, which are run again once
-something is not finite. Layers and gradients are looked at before the first step, and then as often as 0.5 % of the time allows.
+something is not finite. Layers and gradients are looked at before the first step, and then as often as 0.25 % of the time allows.
 """
 
 import math
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from ..run import Run
     from ..trainer import Training
 
-_PART = 200  # of training's time, that goes into states, and again into looks
+_PART = 400  # of training's time, that goes into states, and again into looks
 _EARLY = 10  # steps, before which a loss that does not fall says nothing
 
 # Gradients take so many seconds a parameter to look at: of a larger network than this they wait until there was time for it.
 # (At once, as those of smaller ones, they took 5 % of half a second of training 784-1000-1000-10.)
 _GRADIENT_SECONDS = 8e-9
-_SMALL = 500_000
+_SMALL = 250_000
 _FOLDER = str(Path(__file__).parent.parent) + os.sep
 
 
