@@ -127,11 +127,12 @@ def _lead(job, kernel, block, threads, woken, sync):
     if threads == 1:
         return DONE if _call_job(job, 0, 1, kernel, block) == 0 else FAILED
     # Those that were woken will come, sooner or later, and find the job; the others have to be there.
-    for thread in range(1, threads if not woken else 1):
-        if not exchange_if(sync + 8 * (_STATES + 8 * thread), _WAITING, _CLAIMED):
-            for claimed in range(1, thread):
-                atomic_store(sync + 8 * (_STATES + 8 * claimed), _WAITING)
-            return ASLEEP
+    if not woken:
+        for thread in range(1, threads):
+            if not exchange_if(sync + 8 * (_STATES + 8 * thread), _WAITING, _CLAIMED):
+                for claimed in range(1, thread):
+                    atomic_store(sync + 8 * (_STATES + 8 * claimed), _WAITING)
+                return ASLEEP
     atomic_store(sync + 8 * ARRIVED, 0)
     atomic_store(sync + 8 * ABORTED, 0)
     atomic_store(sync + 8 * _FINISHED, 0)

@@ -23,7 +23,16 @@ from .processor import VECTOR_BYTES
 from .sync import share
 from .tile import VECTORS, address, fetch_line
 from .update import RATE
-from .vectors import INT32, INT64, fused_multiply_add, load_vector, splat, store_vector, vector_type
+from .vectors import (
+    INT32,
+    INT64,
+    fused_multiply_add,
+    load_vector,
+    shared_function,
+    splat,
+    store_vector,
+    vector_type,
+)
 
 UNROLL = 4
 
@@ -111,11 +120,7 @@ def _function(module, element, name, extra):
         return None
     word, index, number = INT64.as_pointer(), INT32.as_pointer(), element.as_pointer()
     arguments = [INT64, word, word, INT64, index, number, number, number, *extra]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
-    function.linkage = "linkonce_odr"
-    function.attributes.add("noinline")
-    function.attributes.add("nounwind")
-    return function
+    return shared_function(module, ir.FunctionType(ir.VoidType(), arguments), name)
 
 
 def _forward_function(module, element, vectors):

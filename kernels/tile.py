@@ -49,8 +49,10 @@ def lanes(itemsize):
     return VECTOR_BYTES // itemsize
 
 
-def _codegen(reader):
-    """Code that calls a tile; its arguments after `depth` begin with those of A."""
+def _call(reader, integers, s):
+    """Signature and code of a call of a tile with so many integers before `s`; those after `depth` begin with A's."""
+    if s not in (types.float32, types.float64):
+        raise TypeError(f"s is {s}; a tile works on float32 or float64")
 
     def codegen(context, builder, signature, arguments):
         rows, vectors, depth = arguments[:3]
@@ -64,25 +66,25 @@ def _codegen(reader):
         )
         return context.get_dummy_value()
 
-    return codegen
+    return types.void(*[types.intp] * integers, s, types.intp, types.intp), codegen
 
 
 @intrinsic
 def multiply_tile(typingctx, rows, vectors, depth, a, si, sk, b, ldb, c, ldc, extra, s, mode, ahead):
     """Run one tile. Addresses are integers, strides and `ldb`, `ldc` count elements; `s` decides the element type."""
-    return types.void(*[types.intp] * 11, s, types.intp, types.intp), _codegen(ByStrides)
+    return _call(ByStrides, 11, s)
 
 
 @intrinsic
 def multiply_rows(typingctx, rows, vectors, depth, places, b, ldb, c, ldc, extra, s, mode, ahead):
     """Run one tile on rows of A that lie anywhere: `places` is the address of their addresses, int64."""
-    return types.void(*[types.intp] * 9, s, types.intp, types.intp), _codegen(ByRows)
+    return _call(ByRows, 9, s)
 
 
 @intrinsic
 def multiply_columns(typingctx, rows, vectors, depth, places, first, b, ldb, c, ldc, extra, s, mode, ahead):
     """Run one tile on columns of X, from `first` on, whose rows lie anywhere: `places` is the address of their addresses."""
-    return types.void(*[types.intp] * 10, s, types.intp, types.intp), _codegen(ByColumns)
+    return _call(ByColumns, 10, s)
 
 
 @intrinsic

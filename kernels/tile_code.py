@@ -13,6 +13,7 @@ from .vectors import (
     load_lanes,
     load_vector,
     prefetch,
+    shared_function,
     splat,
     store_lanes,
     store_vector,
@@ -317,15 +318,6 @@ class _Tile:
                 self._store(value, self.c_rows[row], v)
 
 
-def _function(module, signature, name):
-    """A function that is not inlined: one copy serves all callers, and register allocation is not disturbed by theirs."""
-    function = ir.Function(module, signature, name)
-    function.linkage = "linkonce_odr"
-    function.attributes.add("noinline")
-    function.attributes.add("nounwind")
-    return function
-
-
 def dispatch_function(module, reader, element):
     """The function that calls the tile of (rows, vectors), which come first among its arguments; made once in a module."""
     _, bits = vector_type(element)
@@ -333,7 +325,7 @@ def dispatch_function(module, reader, element):
     if name in module.globals:
         return module.globals[name]
     tile_type = _signature(element)
-    function = _function(module, ir.FunctionType(ir.VoidType(), [INT64, INT64, *tile_type.args]), name)
+    function = shared_function(module, ir.FunctionType(ir.VoidType(), [INT64, INT64, *tile_type.args]), name)
     rows, vectors, *arguments = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     last = function.append_basic_block("impossible")
@@ -343,7 +335,7 @@ def dispatch_function(module, reader, element):
     builder.ret_void()
     for r in range(1, ROWS + 1):
         for v in range(1, VECTORS + 1):
-            tile = _function(module, tile_type, f"{name}_{r}x{v}")
+            tile = shared_function(module, tile_type, f"{name}_{r}x{v}")
             _Tile(tile, reader, element, r, v)
             block = function.append_basic_block(f"tile_{r}x{v}")
             switch.add_case(_int64(r * VECTORS + v - 1), block)

@@ -20,6 +20,15 @@ def declare(module, name, result, arguments):
     return module.globals[name]
 
 
+def shared_function(module, signature, name):
+    """A new function that is not inlined: one copy serves all callers, and register allocation is not disturbed by theirs."""
+    function = ir.Function(module, signature, name)
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    function.attributes.add("nounwind")
+    return function
+
+
 def fused_multiply_add(builder, a, b, c):
     """a * b + c on vectors: one rounding where the processor has FMA, two (and no library call) where it has not."""
     vector = a.type
