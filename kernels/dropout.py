@@ -37,14 +37,13 @@ def drop(z, slopes, rows, columns, stride, first, following, threshold, scale, k
 
 
 @jit
-def drop_entries(values, columns, length, dropped, first, threshold, scale, key):
-    """Write values[t] * m to dropped[t], for `length` compressed entries of a row whose first column has counter `first`.
+def drop_entries(values, columns, length, first, threshold, scale, key):
+    """values[t] *= m for `length` compressed entries of a row whose first column has counter `first`.
 
-    values, columns, dropped    addresses of numbers, of int32 column numbers, and of numbers; m as in `drop`
+    values, columns    addresses of numbers of the type of `scale` and of int32 column numbers; m as in `drop`
     """
     limit = np.uint32(threshold)
     zero = type(scale)(0)
-    source, target = view(values, length, scale), view(dropped, length, scale)
-    numbers = view(columns, length, np.int32(0))
+    entries, numbers = view(values, length, scale), view(columns, length, np.int32(0))
     for t in range(length):
-        target[t] = source[t] * (zero if squares(first + numbers[t], key) < limit else scale)
+        entries[t] *= zero if squares(first + numbers[t], key) < limit else scale

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ._jit import helper, jit, team_kernel
+from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
 from .exp_log import fma
 from .functions import call
@@ -17,14 +18,14 @@ from .train import LOSS, ROW_WEIGHTS, TARGET_STRIDE, TARGETS
 
 @team_kernel
 def infer_rows(
-    thread, threads, sync, table, constants, objective, numbers, transform, parameters, outputs, block, X, values, indices,
-    pointers, probabilities, row_losses, row_correct,
+    thread, threads, sync, table, constants, objective, numbers, transform, parameters, outputs, block, X, row_starts, columns,
+    stored, bounds, values, indices, pointers, probabilities, row_losses, row_correct,
 ):  # fmt: skip
     """Run the network on this thread's share of the rows of X (n, d), `block` rows at a time.
 
     With an objective (see train.py) row_losses and row_correct (n,) are written. Where that is empty, the outputs are, after
     the function at address `transform` (see losses.py), as `probabilities` (n, outputs).
-    Where the rows are compressed (pointers is not empty, see sparse.py), X is not read.
+    Where row_starts is not empty, X is a CSR matrix, as in train.py, and the others are each thread's room for a block's rows.
     outputs (threads, activations) holds each thread's activations of one block.
     """
     state = flush_denormals()
@@ -35,8 +36,8 @@ def infer_rows(
     no_key = np.uint64(1)
     output = table[layers - 1]
     classes = output[FAN_OUT]
-    compressed = pointers.shape[0] > 0
-    begin, end = share(pointers.shape[0] if compressed else X.shape[0], thread, threads)
+    compressed = row_starts.size > 0
+    begin, end = share(row_starts.size - 1 if compressed else X.shape[0], thread, threads)
     counting = np.arange(begin, end)
     one = own.dtype.type(1)
     places = np.empty((layers, block), dtype=np.int64)  # of the rows of each layer's inputs
@@ -45,14 +46,30 @@ def infer_rows(
         row_places(address(own, below[OUTPUT]), below[STRIDE] * own.itemsize, places[index])
     for start in range(begin, end, block):
         rows = min(block, end - start)
-        row_places(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
         batch = counting[start - begin : start - begin + rows]
+        if compressed:
+            compress_batch(
+                0,
+                1,
+                batch,
+                X,
+                row_starts,
+                columns,
+                stored,
+                bounds,
+                values[thread],
+                indices[thread],
+                pointers[thread],
+            )
+        else:
+            row_places(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
         for index in range(layers):
             layer = table[index]
             tiles = panels(layer[PADDED_OUT], own.itemsize) * strips(rows)
             if index == 0 and compressed:
                 sparse_forward(
-                    0, 1, layer, constants[0], parameters, batch, values, indices, pointers, own, no_slopes, no_key
+                    0, 1, rows, layer, constants[0], parameters, values[thread], indices[thread], pointers[thread], own,
+                    no_slopes, no_key,
                 )  # fmt: skip
             else:
                 forward(

@@ -1,12 +1,13 @@
 """A first layer whose inputs are mostly zeros: its two products over the non-zeros alone, in vector IR.
 
-Rows are compressed as in CSR, with two changes. Each row is padded with zeros to a multiple of UNROLL entries, so that the loop
-runs independent sums without a remainder. And where a layer is so narrow that its panels are too few to share among threads,
-the columns are cut into blocks, each row's part of which is contiguous. (Blocks small enough for a panel's rows of W to stay in
-the first-level cache were tried on Zen 5: 200 KB, that is none, beats 48, 24 and 12 KB by 5, 17 and 108 % at 784-512-10.)
+The batch's rows are compressed (compress.py) as in CSR, with two changes. Each row is padded with zeros to a multiple of UNROLL
+entries, so that the loop runs independent sums without a remainder. And where a layer is so narrow that its panels are too few
+to share among threads, the columns are cut into blocks, each row's part of which is contiguous. (Blocks small enough for a
+panel's rows of W to stay in the first-level cache were tried on Zen 5: 200 KB, that is none, beats 48, 24 and 12 KB by 5, 17
+and 108 % at 784-512-10.)
 
 values, indices      one entry a non-zero (or padding): its value and its column
-pointers             int64 (n, blocks + 1): row r's entries in block k are pointers[r, k] ... pointers[r, k + 1] - 1
+pointers             int64 (rows, blocks + 1): row i's entries in block k are pointers[i, k] ... pointers[i, k + 1] - 1
 bounds               int64 (blocks + 1): block k holds columns bounds[k] ... bounds[k + 1] - 1
 """
 
@@ -15,19 +16,19 @@ from numba import types
 from numba.core.extending import intrinsic
 
 from ._jit import helper, inlined
-from .functions import call
 from .layers import activate, bias_gradient
 from .layout import ACTIVATION, BIAS, CALLED, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
 from .optimize import DIRECT, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .sync import share
-from .tile import VECTORS, address, fetch_line
+from .tile import VECTORS, address
 from .update import RATE
 from .vectors import (
     INT32,
     INT64,
     fused_multiply_add,
     load_vector,
+    prefetch,
     shared_function,
     splat,
     store_vector,
@@ -39,16 +40,16 @@ UNROLL = 4
 # A pass over a row's entries serves this many panels: their values and columns are read once for both.
 PANELS = 2
 
+LINE_BYTES = 64
+
 
 class _Rows:
     """Emits: for each row of the batch, its range of entries; and for each group of UNROLL entries, their W rows."""
 
     def __init__(self, function, vectors):
         self.function = function
-        self.rows, self.batch, self.pointers, self.pointer_stride, self.indices, self.values = function.args[
-            :6
-        ]
-        self.panels = function.args[6:8]
+        self.rows, self.pointers, self.pointer_stride, self.indices, self.values = function.args[:5]
+        self.panels = function.args[5:7]
         self.vector, _ = vector_type(self.values.type.pointee)
         self.vectors = vectors
         self.entry = function.append_basic_block("entry")
@@ -63,8 +64,7 @@ class _Rows:
         builder.position_at_end(self.row)
         self.number = builder.phi(INT64, "i")
         self.number.add_incoming(ir.Constant(INT64, 0), self.entry)
-        row = builder.load(builder.gep(self.batch, [self.number]))
-        pointer = builder.gep(self.pointers, [builder.mul(row, self.pointer_stride)])
+        pointer = builder.gep(self.pointers, [builder.mul(self.number, self.pointer_stride)])
         self.first = builder.load(pointer)
         self.last = builder.load(builder.gep(pointer, [ir.Constant(INT64, 1)]))
 
@@ -119,7 +119,7 @@ def _function(module, element, name, extra):
     if name in module.globals:
         return None
     word, index, number = INT64.as_pointer(), INT32.as_pointer(), element.as_pointer()
-    arguments = [INT64, word, word, INT64, index, number, number, number, *extra]
+    arguments = [INT64, word, INT64, index, number, number, number, *extra]
     return shared_function(module, ir.FunctionType(ir.VoidType(), arguments), name)
 
 
@@ -132,7 +132,7 @@ def _forward_function(module, element, vectors):
     function = _function(module, element, name, [pointer, INT64, pointer, INT64, element])
     if function is None:
         return module.globals[name]
-    z, ldz, init, ldi, s = function.args[8:]
+    z, ldz, init, ldi, s = function.args[7:]
     rows = _Rows(function, vectors)
     builder, vector = rows.builder, rows.vector
     zero = ir.Constant(vector, None)
@@ -169,20 +169,28 @@ def _forward_function(module, element, vectors):
 
 
 def _update_function(module, element, vectors):
-    """W[index] += s * value * dZ for every entry of every row, in this order."""
+    """W[index] += s * value * dZ for every entry of every row, in this order, fetching lines from ahead[i, 0] to ahead[i, 1]."""
     _, bits = vector_type(element)
     name = f"fastnn_sparse_update_f{bits}_{vectors}"
-    function = _function(module, element, name, [element.as_pointer(), INT64, element])
+    function = _function(module, element, name, [element.as_pointer(), INT64, element, INT64.as_pointer()])
     if function is None:
         return module.globals[name]
-    dz, ldz, s = function.args[8:]
+    dz, ldz, s, ahead = function.args[7:]
     rows = _Rows(function, vectors)
     builder, vector = rows.builder, rows.vector
     factor = splat(builder, s, vector)
     steps = [
         builder.fmul(factor, load_vector(builder, rows.place(dz, ldz, v), vector)) for v in range(vectors)
     ]
+    lines = builder.gep(ahead, [builder.mul(rows.number, ir.Constant(INT64, 2))])
+    line, last = builder.load(lines), builder.load(builder.gep(lines, [ir.Constant(INT64, 1)]))
     rows.open_groups()
+    fetched = builder.phi(INT64, "ahead")
+    fetched.add_incoming(line, rows.before)
+    prefetch(builder, builder.inttoptr(fetched, ir.IntType(8).as_pointer()))
+    following = builder.add(fetched, ir.Constant(INT64, LINE_BYTES))
+    following = builder.select(builder.icmp_unsigned("<", following, last), following, last)
+    fetched.add_incoming(following, rows.group)
     for _, value, places in rows.entries():
         for step, place in zip(steps, places, strict=True):
             weights = load_vector(builder, place, vector)
@@ -207,7 +215,7 @@ def _call_by_width(context, builder, make, element, vectors, arguments):
 
 
 def _pointers(builder, element, addresses):
-    kinds = [INT64, INT64, None, INT32, element, element, element]
+    kinds = [INT64, None, INT32, element, element, element]
     return [
         address if kind is None else builder.inttoptr(address, kind.as_pointer())
         for kind, address in zip(kinds, addresses, strict=True)
@@ -216,67 +224,67 @@ def _pointers(builder, element, addresses):
 
 @intrinsic
 def _sparse_forward(
-    typingctx, vectors, rows, batch, pointers, pointer_stride, indices, values, w, w2, z, ldz, init, ldi, s
+    typingctx, vectors, rows, pointers, pointer_stride, indices, values, w, w2, z, ldz, init, ldi, s
 ):  # fmt: skip
     def codegen(context, builder, signature, arguments):
-        vectors, rows, *addresses = arguments[:9]
-        z, ldz, init, ldi, s = arguments[9:]
+        vectors, rows, *addresses = arguments[:8]
+        z, ldz, init, ldi, s = arguments[8:]
         pointer = s.type.as_pointer()
         z, init = builder.inttoptr(z, pointer), builder.inttoptr(init, pointer)
         operands = [rows, *_pointers(builder, s.type, addresses), z, ldz, init, ldi, s]
         return _call_by_width(context, builder, _forward_function, s.type, vectors, operands)
 
-    return types.void(*([types.intp] * 13), s), codegen
+    return types.void(*([types.intp] * 12), s), codegen
 
 
 @intrinsic
 def _sparse_update(
-    typingctx, vectors, rows, batch, pointers, pointer_stride, indices, values, w, w2, dz, ldz, s
+    typingctx, vectors, rows, pointers, pointer_stride, indices, values, w, w2, dz, ldz, s, ahead
 ):
     def codegen(context, builder, signature, arguments):
-        vectors, rows, *addresses = arguments[:9]
-        dz, ldz, s = arguments[9:]
+        vectors, rows, *addresses = arguments[:8]
+        dz, ldz, s, ahead = arguments[8:]
         operands = [
             rows,
             *_pointers(builder, s.type, addresses),
             builder.inttoptr(dz, s.type.as_pointer()),
             ldz,
             s,
+            builder.inttoptr(ahead, INT64.as_pointer()),
         ]
         return _call_by_width(context, builder, _update_function, s.type, vectors, operands)
 
-    return types.void(*([types.intp] * 11), s), codegen
+    return types.void(*([types.intp] * 10), s, types.intp), codegen
 
 
 @helper
-def fetch_entries(first, last, batch, values, indices, pointers):
-    """Ask for the entries of the rows batch[first:last], ahead of their use."""
-    line = 64 // values.itemsize
-    for i in range(first, last):
-        fetch_line(address(pointers, batch[i] * pointers.shape[1]))
-    for i in range(first, last):
-        row = batch[i]
-        for t in range(pointers[row, 0], pointers[row, pointers.shape[1] - 1], line):
-            fetch_line(address(values, t))
-            fetch_line(address(indices, t))
+def plan_fetching(part, parts, X, following, ahead):
+    """ahead[i] = addresses of the first and last line to fetch with the update of row i, in one of its `parts`.
 
-
-@helper
-def drop_batch(
-    thread, threads, batch, width, values, indices, pointers, dropped, dropper, threshold, scale, key
-):
-    """Write the entries of the rows `batch` of X, of `width` columns, some dropped out, to `dropped`; this thread's share."""
-    first, last = share(batch.size, thread, threads)
-    for i in range(first, last):
-        start = pointers[batch[i], 0]
-        length = pointers[batch[i], pointers.shape[1] - 1] - start
-        call(
-            dropper,
-            (
-                address(values, start), address(indices, start), length, address(dropped, start), i * width, threshold, scale,
-                key,
-            ),
-        )  # fmt: skip
+    All parts together fetch the rows `following` of X. Where there is nothing to fetch, the addresses are ahead's own.
+    """
+    rows = ahead.shape[0]
+    row_bytes = X.shape[1] * X.itemsize
+    row_lines = (row_bytes + LINE_BYTES - 1) // LINE_BYTES
+    lines = following.size * row_lines
+    updates = rows * parts
+    begin = part * lines // parts
+    row, first = begin // row_lines, begin % row_lines
+    each, more = lines // updates, lines % updates
+    rest = 0
+    for i in range(rows):
+        ahead[i, 0] = ahead[i, 1] = address(ahead, 0)
+        rest += more
+        last = first + each + (1 if rest >= updates else 0)
+        rest -= updates if rest >= updates else 0
+        if row < following.size and last > first:
+            start = address(X, following[row] * X.shape[1])
+            ahead[i, 0] = start + LINE_BYTES * first
+            ahead[i, 1] = start + LINE_BYTES * (min(last, row_lines) - 1)
+        first = last
+        while first >= row_lines:  # what is left of a row when the next begins is left out
+            first -= row_lines
+            row += 1
 
 
 @helper
@@ -288,12 +296,11 @@ def _passes(layer, itemsize):
 
 @inlined
 def sparse_forward(
-    thread, threads, layer, constants, parameters, batch, values, indices, pointers, y, slopes, key
+    thread, threads, rows, layer, constants, parameters, values, indices, pointers, y, slopes, key
 ):
-    """Y = f(X W + b) for the rows `batch` of the compressed X, this thread's share; the others as in layers.forward."""
+    """Y = f(X W + b) for the first `rows` compressed rows, this thread's share; the others as in layers.forward."""
     vector = VECTOR_BYTES // y.itemsize
     panel = VECTORS * vector
-    rows = batch.size
     stride = layer[STRIDE]
     blocks = pointers.shape[1] - 1
     everything = y.dtype.type(-float("inf"))
@@ -310,8 +317,7 @@ def sparse_forward(
             _sparse_forward(
                 width // vector,
                 stop - start,
-                address(batch, start),
-                address(pointers, block),
+                address(pointers, start * (blocks + 1) + block),
                 blocks + 1,
                 address(indices, 0),
                 address(values, 0),
@@ -329,9 +335,13 @@ def sparse_forward(
 
 @inlined
 def sparse_update(
-    thread, threads, layer, how, settings, parameters, moments, batch, values, indices, pointers, bounds, gradients, scratch,
+    thread, threads, rows, layer, how, settings, parameters, moments, values, indices, pointers, bounds, gradients, scratch,
+    X, following, ahead,
 ):  # fmt: skip
-    """dW = X^T dZ for the rows `batch` of the compressed X and its update, this thread's share of passes and blocks."""
+    """dW = X^T dZ for the first `rows` compressed rows and its update, this thread's share of passes and blocks.
+
+    The rows `following` of X (n, d) are fetched meanwhile; ahead (rows or more, 2) is overwritten.
+    """
     itemsize = parameters.itemsize
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
@@ -344,6 +354,7 @@ def sparse_update(
         block = part % blocks
         width = min(PANELS * panel, layer[PADDED_OUT] - column)
         columns = bounds[block + 1] - bounds[block]
+        plan_fetching(part - begin, end - begin, X, following, ahead[:rows])
         if direct:
             w = address(parameters, layer[WEIGHTS] + column * fan_in)
             w2 = w + panel * fan_in * itemsize
@@ -355,8 +366,7 @@ def sparse_update(
             w2 = address(scratch, columns * panel - bounds[block] * (width - panel))
         _sparse_update(
             width // vector,
-            batch.size,
-            address(batch, 0),
+            rows,
             address(pointers, block),
             blocks + 1,
             address(indices, 0),
@@ -366,6 +376,7 @@ def sparse_update(
             address(gradients, layer[OUTPUT] + column),
             layer[STRIDE],
             -settings[0, RATE] if direct else parameters.dtype.type(1),
+            address(ahead, 0),
         )
         for inner in range(0, width, panel):
             used = min(panel, width - inner)
@@ -377,6 +388,6 @@ def sparse_update(
             for inner in range(0, width, panel):
                 used = min(panel, width - inner)
                 sums = scratch[:used]
-                bias_gradient(batch.size, layer, column + inner, used, gradients, sums)
+                bias_gradient(rows, layer, column + inner, used, gradients, sums)
                 place = layer[BIAS] + column + inner
                 apply_gradient(how, settings[1], parameters, moments, place, sums, used)

@@ -7,6 +7,7 @@ threads meet at a barrier where one phase reads what others wrote in the phase b
 import numpy as np
 
 from ._jit import helper, inlined, team_kernel
+from .compress import compress_batch, fetch_entries
 from .denormals import flush_denormals, restore_denormals
 from .functions import call
 from .layers import (
@@ -26,7 +27,7 @@ from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE, WE
 from .optimize import APPLY_KEPT, DIRECT, LIMIT_NORMS, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .random import subkey
-from .sparse import drop_batch, fetch_entries, sparse_forward, sparse_update
+from .sparse import sparse_forward, sparse_update
 from .sync import barrier, share
 from .tile import ROWS_AHEAD, STORE, UPDATE, VECTORS, address, fetch_line, multiply_columns
 from .update import RATE, SETTINGS
@@ -54,6 +55,20 @@ def _gather(thread, threads, batch, X, x, x_start, x_stride, inputs, scale, key)
             inputs[DROPPER],
             (place, 0, 1, columns, x_stride, i * columns, columns, inputs[THRESHOLD], scale, key),
         )
+
+
+@helper
+def _drop_entries(thread, threads, rows, columns, values, indices, pointers, inputs, scale, key):
+    """Drop out some of the compressed elements of X (rows, columns), each thread in those rows that it compressed itself."""
+    first, last = share(rows, thread, threads)
+    for i in range(first, last):
+        place, stop = pointers[i, 0], pointers[i, pointers.shape[1] - 1]
+        call(
+            inputs[DROPPER],
+            (
+                address(values, place), address(indices, place), stop - place, i * columns, inputs[THRESHOLD], scale, key,
+            ),
+        )  # fmt: skip
 
 
 @helper
@@ -148,12 +163,12 @@ def _step(
 
     In tuples (of more than 30 arguments Python makes a tuple of its own, which Numba does not inline):
     objective    as in train_steps, with its numbers and this batch's sum of weights
-    data         X, values, dropped, indices, pointers, bounds
+    data         X, row_starts, columns, data, bounds, values, indices, pointers, ahead
     results      row_losses, row_correct
     places       int64 (2 * layers + 1, rows and more): where the rows of each layer's inputs and of the outputs are, then of
                  each dZ
     """
-    X, values, dropped, indices, pointers, bounds = data
+    X, row_starts, columns, stored, bounds, values, indices, pointers, ahead = data
     words, numbers, total = objective
     row_losses, row_correct = results
     itemsize = outputs.itemsize
@@ -164,37 +179,42 @@ def _step(
     output = table[layers - 1]
     first_row, last_row = _output_rows(thread, threads, rows, output, itemsize)
     _fetch_targets(first_row, last_row, batch, words)
-    if not compressed and inputs[DROPPER] != 0:
+    if compressed:
+        if not barrier(sync, threads):  # others may still read the batch before
+            return False
+        compress_batch(
+            thread, threads, batch, X, row_starts, columns, stored, bounds, values, indices, pointers
+        )
+        if inputs[DROPPER] != 0:
+            _drop_entries(
+                thread, threads, rows, X.shape[1], values, indices, pointers, inputs, scale, subkey(key, 0)
+            )
+    elif inputs[DROPPER] != 0:
         _gather(thread, threads, batch, X, outputs, x_start, x_stride, inputs, scale, subkey(key, 0))
         row_places(address(outputs, x_start), x_stride * itemsize, places[0])
-    elif not compressed:
+    else:
         for i in range(rows):
             places[0, i] = address(X, batch[i] * X.shape[1])
-    elif inputs[DROPPER] != 0:
-        drop_batch(
-            thread, threads, batch, X.shape[1], values, indices, pointers, dropped, inputs[DROPPER], inputs[THRESHOLD], scale,
-            subkey(key, 0),
-        )  # fmt: skip
-    used = dropped if compressed and inputs[DROPPER] != 0 else values
     if not barrier(sync, threads):
         return False
     # The next batch lies all over memory. Its rows are asked for little by little while this one computes, half of them in the
     # first layer's forward product, half in its update; otherwise they would be waited for, 200 ns a row of MNIST, a quarter of
     # a step of 784-32-32-10. (Asking for all of them at once gains nothing: the processor cannot keep track of so many.)
-    ahead, last_ahead = share(following.size, thread, threads)
-    half = (ahead + last_ahead) // 2
+    first_ahead, last_ahead = share(following.size, thread, threads)
+    half = (first_ahead + last_ahead) // 2
     plan = plans[0]  # of the first layer; the others, which have plans[1], fetch nothing
     row_bytes = X.shape[1] * X.itemsize
-    if compressed:
-        fetch_entries(ahead, last_ahead, following, values, indices, pointers)
-    else:
-        plan_rows(plan, ahead, half, following, address(X, 0), row_bytes, row_bytes)
+    if row_starts.size > 0:
+        fetch_entries(first_ahead, last_ahead, following, row_starts, columns, stored)
+    elif not compressed:
+        plan_rows(plan, first_ahead, half, following, address(X, 0), row_bytes, row_bytes)
     for index in range(layers):
         layer = table[index]
         layer_key = subkey(key, index + 1)
         if index == 0 and compressed:
             sparse_forward(
-                thread, threads, layer, constants[0], parameters, batch, used, indices, pointers, outputs, gradients, layer_key,
+                thread, threads, rows, layer, constants[0], parameters, values, indices, pointers, outputs, gradients,
+                layer_key,
             )  # fmt: skip
         else:
             # One call for all layers: Numba copies what is inlined, and compiling two copies takes 1.5 s longer.
@@ -228,9 +248,10 @@ def _step(
             if not barrier(sync, threads):
                 return False
         elif compressed:
+            own_following = following[first_ahead : last_ahead if row_starts.size == 0 else first_ahead]
             sparse_update(
-                thread, threads, layer, how, settings, parameters, moments, batch, used, indices, pointers, bounds, gradients,
-                scratch,
+                thread, threads, rows, layer, how, settings, parameters, moments, values, indices, pointers, bounds, gradients,
+                scratch, X, own_following, ahead,
             )  # fmt: skip
             continue
         else:
@@ -253,8 +274,8 @@ def _step(
 @team_kernel
 def train_steps(
     thread, threads, sync, table, constants, inputs, objective, numbers, how, settings, stream, first_step, parameters, moments,
-    outputs, gradients, scratches, sums, x_start, x_stride, X, values, dropped, indices, pointers, bounds, order, batch_size,
-    totals, losses, correct, row_losses, row_correct,
+    outputs, gradients, scratches, sums, x_start, x_stride, X, row_starts, columns, stored, bounds, values, indices, pointers,
+    order, batch_size, totals, losses, correct, row_losses, row_correct,
 ):  # fmt: skip
     """Make settings.shape[0] training steps over the rows `order` of X.
 
@@ -267,9 +288,9 @@ def train_steps(
     parameters, moments  arenas of the parameters, (size,), and of what else the optimiser keeps, (rows, size)
     outputs, gradients   arenas of the activations (behind them, at x_start, batches whose inputs are dropped out) and of the dZ
     scratches, sums      (threads, scratch); float64, one for each run of gradients that are kept
-    X                    (n, d) C-contiguous; it is not read where the rows are compressed (its shape is (0, d) then):
-    values, indices, pointers, bounds    compressed rows, see sparse.py; bounds is empty where X is dense
-    dropped              as `values`, where inputs are dropped out: overwritten
+    X                    (n, d) C-contiguous; where row_starts is not empty it is not read, and is (0, d)
+    row_starts, columns, stored    X as a CSR matrix with sorted columns (int64, int32, floats), or empty
+    bounds, values, indices, pointers    room for compressed rows, see sparse.py; bounds is empty where none are to be compressed
     order, batch_size    int64 row numbers; every batch has batch_size of them but the last, which may be shorter
     totals               float64 (steps,): the sum of each batch's weights
     losses, correct      float64 and int64 (steps,): mean loss before the update and rows classified right; written
@@ -284,7 +305,8 @@ def train_steps(
         widest = max(widest, layer[PADDED_OUT])
     counting = np.arange(widest)
     own = np.empty((2, SETTINGS), dtype=settings.dtype)
-    data = (X, values, dropped, indices, pointers, bounds)
+    ahead = np.empty((batch_size if bounds.size > 0 else 0, 2), dtype=np.int64)
+    data = (X, row_starts, columns, stored, bounds, values, indices, pointers, ahead)
     layers, itemsize = table.shape[0], outputs.itemsize
     places = np.zeros((2 * layers + 1, batch_size + ROWS_AHEAD), dtype=np.int64)
     for index in range(layers):

@@ -44,16 +44,19 @@ def splat(builder, scalar, vector):
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INT32, vector.count), None))
 
 
+def _itemsize(element):
+    return 4 if element in (ir.FloatType(), INT32) else 8
+
+
 def load_vector(builder, pointer, vector):
     """The vector at `pointer` to an element, which need not be aligned."""
-    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
-    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=bits // 8)
+    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=_itemsize(vector.element))
 
 
 def store_vector(builder, value, pointer):
     """Write a vector at `pointer` to an element, which need not be aligned."""
-    bits = 32 if isinstance(value.type.element, ir.FloatType) else 64
-    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=bits // 8)
+    place = builder.bitcast(pointer, value.type.as_pointer())
+    builder.store(value, place, align=_itemsize(value.type.element))
 
 
 def lanes_below(builder, count, vector):

@@ -140,6 +140,30 @@ def test_memory_is_that_of_the_non_zeros(anomalies, limit):
     assert peak < limit * parameters
 
 
+def test_nothing_of_the_size_of_the_data_is_made():
+    X, y = samples(8_000, 784, 10, 0.2, np.float32)
+    for given, held in ((X, X.nbytes), (sparse.csr_matrix(X), 8 * np.count_nonzero(X))):
+        net = fastnn.MLP([784, 64, 10])
+        net.fit(given[:64], y[:64], epochs=1, batch_size=32)  # compiles, outside of the measurement
+        tracemalloc.start()
+        history = net.fit(given, y, epochs=1, batch_size=32)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert history.inputs == "sparse"
+        # Of a dense X nothing is copied, of SciPy's the column numbers.
+        assert peak < (0.2 if given is X else 0.7) * held
+
+
+def test_one_row_is_much_longer_than_the_others():
+    X, y = samples(40, 300, 3, 0.01)
+    X[17] = 1
+    one, _ = trained(X, y, (300, 20, 3), sparse=False)
+    two, _ = trained(sparse.csr_matrix(X), y, (300, 20, 3))
+    for a, b in zip(arrays(one), arrays(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(two.predict_proba(sparse.csr_matrix(X)), one.predict_proba(X), rtol=1e-9)
+
+
 def test_bad_sparse_matrices():
     X, y = samples(10, 4, 3, 0.5)
     net = fastnn.MLP([4, 3])

@@ -8,10 +8,11 @@ import numpy as np
 from ..checks import first_not_finite
 from ..csr import CSR
 from ..kernels.arrays import aligned_zeros, plain
-from ..kernels.compress import compress_csr, no_rows
+from ..kernels.compress import no_entries
 from ..kernels.infer import infer_few, infer_rows
 from ..kernels.layout import pack_parameters
 from ..kernels.threads import get_num_threads, team_of
+from .inputs import room_for, stored_rows
 from .network import activation_of, network_layout, objective, transform_address
 
 # Rows that a forward pass takes through all layers at once: their activations stay in the second-level cache.
@@ -50,11 +51,9 @@ def _infer(net, X, words, numbers, outputs, threads):
     work = 2 * rows * sum(a * b for a, b in pairwise(net.sizes))
     losses = np.empty(rows if words.size else 0)
     correct = np.empty(losses.size, dtype=np.int64)
+    dense, stored = stored_rows(X, net.dtype)
     with team_of(max(1, min(get_num_threads(threads), work // _OPERATIONS_PER_THREAD))) as team:
-        compressed = no_rows(net.dtype)
-        if isinstance(X, CSR):
-            compressed = compress_csr(X.row_starts, X.columns, X.data, X.shape[1], net.sizes[1], team)
-            X = np.empty((0, X.shape[1]), net.dtype)
+        entries = room_for(X, block, net.sizes[1]) if isinstance(X, CSR) else no_entries(net.dtype)
         team.run(
             infer_rows,
             layout.table,
@@ -65,10 +64,13 @@ def _infer(net, X, words, numbers, outputs, threads):
             parameters,
             aligned_zeros(team.threads * layout.outputs, net.dtype).reshape(team.threads, -1),
             block,
-            plain(X),
-            compressed.values,
-            compressed.indices,
-            compressed.pointers,
+            dense,
+            *stored,
+            entries.bounds,
+            *(
+                np.empty((team.threads, *array.shape), array.dtype)
+                for array in (entries.values, entries.indices, entries.pointers)
+            ),
             outputs,
             losses,
             correct,

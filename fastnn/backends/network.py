@@ -30,7 +30,7 @@ def dropper_address(dtype, compressed=False):
     """The address of the function that drops out: numbers in rows, or compressed entries."""
     kind = _kind(dtype)
     if compressed:
-        return function_address(drop_entries, *[types.intp] * 6, kind, types.uint64)
+        return function_address(drop_entries, *[types.intp] * 5, kind, types.uint64)
     return function_address(drop, *[types.intp] * 8, kind, types.uint64)
 
 
