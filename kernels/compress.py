@@ -133,11 +133,14 @@ def _compress_function(module, element):
     )
     total = builder.add(before, pack(last, whole, before))
     # Padding: zeros at the first columns, different ones, as each entry's update waits for the one before.
-    store_vector(builder, ir.Constant(vector, None), builder.gep(values, [total]))
-    least = splat(builder, builder.sub(builder.trunc(n, INT32), ir.Constant(INT32, 1)), numbers)
-    steps = builder.select(builder.icmp_signed("<", counting, least), counting, least)
-    padding = builder.add(splat(builder, first_column, numbers), steps)
-    store_vector(builder, padding, builder.gep(indices, [total]))
+    padding = ir.VectorType(INT32, UNROLL)
+    store_vector(builder, ir.Constant(ir.VectorType(element, UNROLL), None), builder.gep(values, [total]))
+    steps = ir.Constant(padding, list(range(UNROLL)))
+    most = splat(builder, builder.sub(builder.trunc(n, INT32), ir.Constant(INT32, 1)), padding)
+    steps = builder.select(builder.icmp_signed("<", steps, most), steps, most)
+    store_vector(
+        builder, builder.add(splat(builder, first_column, padding), steps), builder.gep(indices, [total])
+    )
     builder.ret(total)
     return function
 
