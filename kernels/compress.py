@@ -146,8 +146,11 @@ def _compress_function(module, element):
 
 
 @intrinsic
-def _compress(typingctx, x, n, column, values, indices, kind):
-    """Call that function: addresses and numbers; `kind` is any value of X's type."""
+def compress_row(typingctx, x, n, column, values, indices, kind):
+    """Write the non-zeros of the n numbers at address x, and their columns, the first being `column`; return how many.
+
+    values, indices: addresses of n numbers and n int32, and UNROLL and a vector more. `kind` is any value of the numbers' type.
+    """
 
     def codegen(context, builder, signature, arguments):
         x, n, column, values, indices, kind = arguments
@@ -187,7 +190,7 @@ def compress_batch(thread, threads, batch, X, row_starts, columns, data, bounds,
                 start = bounds[block]
                 pointers[i, block] = place
                 place += _padded(
-                    _compress(
+                    compress_row(
                         address(X, batch[i] * X.shape[1] + start), bounds[block + 1] - start, start, address(values, place),
                         address(indices, place), values.dtype.type(0),
                     )

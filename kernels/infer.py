@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from ._jit import helper, jit, team_kernel
+from ._jit import jit, team_kernel
 from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
-from .exp_log import fma
+from .finite import all_finite
 from .functions import call
 from .layers import PLAN_WORDS, forward, panels, row_places, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
+from .row_product import room_for_row, row_product
 from .sparse import sparse_forward
 from .sync import share
 from .tile import address
@@ -19,7 +20,7 @@ from .train import LOSS, ROW_WEIGHTS, TARGET_STRIDE, TARGETS
 @team_kernel
 def infer_rows(
     thread, threads, sync, table, constants, objective, numbers, transform, parameters, outputs, block, X, row_starts, columns,
-    stored, bounds, values, indices, pointers, probabilities, row_losses, row_correct,
+    stored, bounds, values, indices, pointers, probabilities, row_losses, row_correct, finite,
 ):  # fmt: skip
     """Run the network on this thread's share of the rows of X (n, d), `block` rows at a time.
 
@@ -27,6 +28,7 @@ def infer_rows(
     the function at address `transform` (see losses.py), as `probabilities` (n, outputs).
     Where row_starts is not empty, X is a CSR matrix, as in train.py, and the others are each thread's room for a block's rows.
     outputs (threads, activations) holds each thread's activations of one block.
+    finite (threads,), 1 at first, becomes 0 where a thread met an element of X that is not finite.
     """
     state = flush_denormals()
     own = outputs[thread]
@@ -62,6 +64,8 @@ def infer_rows(
                 pointers[thread],
             )
         else:
+            # The look also brings the block's rows into the second-level cache in one stream.
+            finite[thread] &= all_finite(address(X, start * X.shape[1]), rows * X.shape[1], one)
             row_places(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
         for index in range(layers):
             layer = table[index]
@@ -95,95 +99,65 @@ def infer_rows(
     restore_denormals(state)
 
 
-@helper
-def row_product(inputs, weights, z, numbers):
-    """z = inputs W, W (inputs.size, z.size) row after row in the 1-D array `weights`; `numbers` is overwritten."""
-    fan_out = z.size
-    for j in range(fan_out):
-        z[j] = 0
-    # Of an image's pixels and of a ReLU's outputs most are 0. The others go four at a time: z is read and written once
-    # for four rows of W, in the same order of additions.
-    used = 0
-    for i in range(inputs.size):
-        if inputs[i] != 0:
-            numbers[used] = i
-            used += 1
-    for group in range(0, used - 3, 4):
-        i0, i1, i2, i3 = numbers[group], numbers[group + 1], numbers[group + 2], numbers[group + 3]
-        x0, x1, x2, x3 = inputs[i0], inputs[i1], inputs[i2], inputs[i3]
-        w0 = weights[i0 * fan_out : (i0 + 1) * fan_out]
-        w1 = weights[i1 * fan_out : (i1 + 1) * fan_out]
-        w2 = weights[i2 * fan_out : (i2 + 1) * fan_out]
-        w3 = weights[i3 * fan_out : (i3 + 1) * fan_out]
-        for j in range(fan_out):
-            z[j] = fma(x3, w3[j], fma(x2, w2[j], fma(x1, w1[j], fma(x0, w0[j], z[j]))))
-    for index in range(used // 4 * 4, used):
-        i = numbers[index]
-        w0 = weights[i * fan_out : (i + 1) * fan_out]
-        for j in range(fan_out):
-            z[j] = fma(inputs[i], w0[j], z[j])
-
-
 @jit
 def layer_rows(X, weights, b, Z):
     """Z = X W + b, a row at a time, with infer_few's bits; X (n, fan_in), Z (n, fan_out), weights W's rows in one dimension."""
     state = flush_denormals()
-    numbers = np.empty(X.shape[1], dtype=np.int64)
+    room = room_for_row(X.shape[1], X.itemsize)
+    values, indices = np.empty(room, dtype=X.dtype), np.empty(room, dtype=np.int32)
     for row in range(X.shape[0]):
-        row_product(X[row], weights, Z[row], numbers)
+        row_product(X[row], weights, Z[row], values, indices)
         for j in range(b.size):
             Z[row, j] += b[j]
     restore_denormals(state)
 
 
 @jit
-def infer_few(sizes, activations, constants, transform, arena, X, units, numbers, probabilities):
+def infer_few(network, constants, transform, arena, X, probabilities):
     """Probabilities (n, classes) of a few rows X (n, d), straight from the parameters as a user sees them.
 
     Returns whether X and they are finite.
 
     Packing the parameters, as infer_rows needs them, costs as much as 10 to 50 rows. The bits are the same: every sum adds the
     same products in the same order.
-    sizes int64 (layers + 1,); activations int64 (layers, 2): code and function of each, see layout.py, which has `constants`.
-    arena holds weights (fan_in, fan_out) and biases in turn, each from a multiple of 64 bytes on; `transform` as in infer_rows;
-    units (2, largest layer in whole vectors) and numbers, int64 (largest layer,), are overwritten.
+    network int64 (layers + 1, 3): for the inputs and each layer how many they are, then code and function of the activation that
+    follows, see layout.py, which has `constants`. arena holds weights (fan_in, fan_out) and biases in turn, each from a multiple
+    of 64 bytes on; `transform` as in infer_rows.
     """
     state = flush_denormals()
-    aligned = 64 // arena.itemsize
+    aligned, vector = 64 // arena.itemsize, VECTOR_BYTES // arena.itemsize
     classes = probabilities.shape[1]
     zero = arena.dtype.type(0)
-    nothing = zero  # a sum of x - x: 0 where all are finite, NaN otherwise
+    finite = all_finite(address(X, 0), X.size, zero)
+    largest = 0
+    for layer in network:
+        largest = max(largest, layer[0])
+    room = room_for_row(largest, arena.itemsize)
+    units, indices = np.empty((3, room), dtype=arena.dtype), np.empty(room, dtype=np.int32)
     for row in range(X.shape[0]):
         inputs = X[row]
-        for i in range(inputs.size):
-            nothing += inputs[i] - inputs[i]
         place = 0
-        for layer in range(sizes.size - 1):
-            fan_in, fan_out = sizes[layer], sizes[layer + 1]
+        for layer in range(1, network.shape[0]):
+            fan_in, fan_out = network[layer - 1, 0], network[layer, 0]
+            code = network[layer, 1]
             z = units[layer % 2]
-            row_product(inputs[:fan_in], arena[place : place + fan_in * fan_out], z[:fan_out], numbers)
+            row_product(
+                inputs[:fan_in], arena[place : place + fan_in * fan_out], z[:fan_out], units[2], indices
+            )
             place += (fan_in * fan_out + aligned - 1) // aligned * aligned
-            rectified = activations[layer, 0] == RELU
             for j in range(fan_out):
-                total = z[j] + arena[place + j]
-                z[j] = zero if rectified and total < zero else total
-            if activations[layer, 0] == CALLED:
-                a, b = constants[layer, A], constants[layer, B]
-                call(activations[layer, 1], (address(z, 0), 0, 1, fan_out, fan_out, a, b))
+                z[j] += arena[place + j]
+            if code == RELU:
+                for j in range(fan_out):
+                    z[j] = zero if z[j] < zero else z[j]
+            elif code == CALLED:
+                a, b = constants[layer - 1, A], constants[layer - 1, B]
+                call(network[layer, 2], (address(z, 0), 0, 1, fan_out, fan_out, a, b))
             place += (fan_out + aligned - 1) // aligned * aligned
             inputs = z
-        output = units[(sizes.size - 2) % 2]
-        width = padded_classes(classes, units.itemsize)
-        call(transform, (address(output, 0), 1, classes, width, width, zero))
+        width = (classes + vector - 1) // vector * vector
+        call(transform, (address(inputs, 0), 1, classes, width, width, zero))
         for j in range(classes):
-            probabilities[row, j] = output[j]
-            nothing += output[j] - output[j]
+            probabilities[row, j] = inputs[j]
     restore_denormals(state)
-    return nothing == 0
-
-
-@helper
-def padded_classes(classes, itemsize):
-    """Classes in whole vectors."""
-    lanes = VECTOR_BYTES // itemsize
-    return (classes + lanes - 1) // lanes * lanes
+    return finite & all_finite(address(probabilities, 0), probabilities.size, zero)

@@ -397,6 +397,24 @@ def test_epochs_trained(net, epochs):
         net.epochs_trained = epochs
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("columns", [1, 2, 7, 16, 63, 64, 65, 130])
+@pytest.mark.parametrize("rows", [1, 9])  # by one kernel and the other
+def test_one_number_that_is_not_finite_is_found_wherever_it_is(rows, columns, dtype):
+    net = fastnn.MLP([columns, 2], dtype=dtype, init="zeros")
+    limits = np.finfo(dtype)
+    inputs = np.full((rows, columns), limits.max, dtype)
+    inputs[:, ::2], inputs[:, 1::3] = limits.min, limits.smallest_subnormal
+    assert (net.predict_proba(inputs) == 0.5).all(), "these are finite"
+    for column in range(columns):
+        for value in (np.nan, -np.inf):
+            broken = with_value(inputs, (rows - 1, column), value, dtype)
+            with pytest.raises(
+                ValueError, match=rf"^X\[{rows - 1}, {column}\] is {value}; every value must be finite"
+            ):
+                net.predict_proba(broken)
+
+
 def test_unknown_name():
     with pytest.raises(AttributeError, match="'fastnn' has no attribute 'MLPP'"):
         fastnn.MLPP  # noqa: B018

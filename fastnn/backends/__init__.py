@@ -47,7 +47,7 @@ class Chunk:
     rows: np.ndarray
     """int64: the batches' rows of X one after the other, every batch of batch_size but the last, which may be shorter.
 
-    None may come twice in a chunk: with dropout of sparse inputs, each row has one place for what is left of it.
+    None may come twice in a batch: there is room for as many sparse entries as different rows have.
     """
     learning_rates: np.ndarray
     """float64."""

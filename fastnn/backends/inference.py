@@ -10,7 +10,7 @@ from ..csr import CSR
 from ..kernels.arrays import aligned_zeros, plain
 from ..kernels.compress import no_entries
 from ..kernels.infer import infer_few, infer_rows
-from ..kernels.layout import pack_parameters
+from ..kernels.layout import IDENTITY, pack_parameters
 from ..kernels.threads import get_num_threads, team_of
 from .inputs import room_for, stored_rows
 from .network import activation_of, network_layout, objective, transform_address
@@ -30,16 +30,15 @@ def probabilities(net, X, threads):
     if len(X) <= _FEW_ROWS and not isinstance(X, CSR):
         return _few(net, X)
     outputs = np.empty((len(X), net.sizes[-1]), net.dtype)
-    _infer(net, X, np.empty(0, np.int64), np.zeros(2, net.dtype), outputs, threads)
-    finite = first_not_finite(outputs) is None and (isinstance(X, CSR) or first_not_finite(X) is None)
-    return outputs, finite
+    finite = _infer(net, X, np.empty(0, np.int64), np.zeros(2, net.dtype), outputs, threads)[2]
+    return outputs, finite and first_not_finite(outputs) is None
 
 
 def losses(net, X, targets, threads):
     """Each row's loss, float64, and whether its outputs are right, int64."""
     targets = plain(targets)
     words, numbers = objective(net, targets)
-    return _infer(net, X, words, numbers, np.empty((0, net.sizes[-1]), net.dtype), threads)
+    return _infer(net, X, words, numbers, np.empty((0, net.sizes[-1]), net.dtype), threads)[:2]
 
 
 def _infer(net, X, words, numbers, outputs, threads):
@@ -54,6 +53,7 @@ def _infer(net, X, words, numbers, outputs, threads):
     dense, stored = stored_rows(X, net.dtype)
     with team_of(max(1, min(get_num_threads(threads), work // _OPERATIONS_PER_THREAD))) as team:
         entries = room_for(X, block, net.sizes[1]) if isinstance(X, CSR) else no_entries(net.dtype)
+        finite = np.ones(team.threads, np.int64)
         team.run(
             infer_rows,
             layout.table,
@@ -74,27 +74,23 @@ def _infer(net, X, words, numbers, outputs, threads):
             outputs,
             losses,
             correct,
+            finite,
         )
-    return losses, correct
+    return losses, correct, bool(finite.all())
 
 
 @lru_cache
-def _network_words(sizes, activations, transform, dtype):
+def _network(sizes, activations, transform, dtype):
     """What infer_few takes beside the parameters, made once for a kind of network: it costs as much as a row."""
     rows = [activation_of(activation, dtype) for activation in activations]
-    words = np.array([(row.code, row.function) for row in rows] + [(0, 0)])
+    layers = np.array([(0, 0), *((row.code, row.function) for row in rows), (IDENTITY, 0)])
     constants = np.array([(row.a, row.b, 1.0) for row in rows] + [(0, 0, 1.0)], dtype)
-    lane = 64 // dtype.itemsize
-    largest = -(-max(sizes) // lane) * lane
-    return np.array(sizes), words, constants, transform_address(transform, dtype), largest
+    return np.column_stack([sizes, layers]), constants, transform_address(transform, dtype)
 
 
 def _few(net, X):
-    sizes, words, constants, transform, largest = _network_words(
-        net.sizes, net.activations, net.loss.probabilities, net.dtype
-    )
-    units, numbers = np.empty((2, largest), net.dtype), np.empty(largest, np.int64)
+    network, constants, transform = _network(net.sizes, net.activations, net.loss.probabilities, net.dtype)
     outputs = np.empty((len(X), net.sizes[-1]), net.dtype)
     # The kernel looks for NaN itself: of one row, NumPy's look would take as long as all else.
-    finite = infer_few(sizes, words, constants, transform, net.arena, plain(X), units, numbers, outputs)
-    return outputs, finite
+    finite = infer_few(network, constants, transform, net.arena, plain(X), outputs)
+    return outputs, finite != 0

@@ -1,0 +1,129 @@
+"""One row times a matrix as users see it, row after row: what predicts a few rows, straight from the parameters."""
+
+from llvmlite import ir
+from numba import types
+from numba.core.extending import intrinsic
+
+from ._jit import helper
+from .compress import compress_row
+from .processor import VECTOR_BYTES
+from .sparse import UNROLL
+from .tile import address
+from .vectors import (
+    INT32,
+    INT64,
+    fused_multiply_add,
+    lanes_below,
+    load_lanes,
+    load_vector,
+    shared_function,
+    splat,
+    store_lanes,
+    store_vector,
+    vector_type,
+)
+
+# Vectors of sums kept in registers: as many as the FMAs in flight (latency 4, two pipes).
+_VECTORS = 8
+
+
+def _function(module, element, vectors):
+    """f(count, values, indices, w, ldw, z, last): z = sum over t of values[t] w[indices[t] * ldw + ...], so many vectors.
+
+    The last of them has `last` lanes.
+    """
+    vector, bits = vector_type(element)
+    name = f"fastnn_row_product_f{bits}_{vectors}"
+    if name in module.globals:
+        return module.globals[name]
+    pointer = element.as_pointer()
+    kinds = [INT64, pointer, INT32.as_pointer(), pointer, INT64, pointer, INT64]
+    function = shared_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    count, values, indices, w, ldw, z, last = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    entry = builder.block
+    loop, end = function.append_basic_block("loop"), function.append_basic_block("end")
+    mask = lanes_below(builder, last, vector)
+    zero = ir.Constant(INT64, 0)
+    builder.cbranch(builder.icmp_signed("<", zero, count), loop, end)
+    builder.position_at_end(loop)
+    t = builder.phi(INT64, "t")
+    sums = [builder.phi(vector) for _ in range(vectors)]
+    value = splat(builder, builder.load(builder.gep(values, [t])), vector)
+    index = builder.sext(builder.load(builder.gep(indices, [t])), INT64)
+    row = builder.gep(w, [builder.mul(index, ldw)])
+    places = [builder.gep(row, [ir.Constant(INT64, v * vector.count)]) for v in range(vectors)]
+    weights = [load_vector(builder, place, vector) for place in places[:-1]]
+    weights.append(load_lanes(builder, places[-1], vector, mask))
+    found = [
+        fused_multiply_add(builder, value, weight, sum_) for weight, sum_ in zip(weights, sums, strict=True)
+    ]
+    following = builder.add(t, ir.Constant(INT64, 1))
+    starts = (zero, *[ir.Constant(vector, None)] * vectors)
+    for phi, start, later in zip((t, *sums), starts, (following, *found), strict=True):
+        phi.add_incoming(start, entry)
+        phi.add_incoming(later, loop)
+    builder.cbranch(builder.icmp_signed("<", following, count), loop, end)
+    builder.position_at_end(end)
+    for v, (start, later) in enumerate(zip(starts[1:], found, strict=True)):
+        total = builder.phi(vector)
+        total.add_incoming(start, entry)
+        total.add_incoming(later, loop)
+        sums[v] = total
+    for v, total in enumerate(sums):
+        place = builder.gep(z, [ir.Constant(INT64, v * vector.count)])
+        if v < vectors - 1:
+            store_vector(builder, total, place)
+        else:
+            store_lanes(builder, total, place, mask)
+    builder.ret_void()
+    return function
+
+
+@intrinsic
+def _row_panel(typingctx, vectors, count, values, indices, w, ldw, z, last, kind):
+    """Call that function for so many vectors, from 1 to _VECTORS: addresses and numbers; `kind` is any value of z's type."""
+
+    def codegen(context, builder, signature, arguments):
+        vectors, count, values, indices, w, ldw, z, last, kind = arguments
+        pointer = kind.type.as_pointer()
+        values, w, z = (builder.inttoptr(place, pointer) for place in (values, w, z))
+        indices = builder.inttoptr(indices, INT32.as_pointer())
+        end = builder.append_basic_block("end")
+        switch = builder.switch(vectors, end)
+        for number in range(1, _VECTORS + 1):
+            block = builder.append_basic_block(f"vectors{number}")
+            switch.add_case(ir.Constant(INT64, number), block)
+            builder.position_at_end(block)
+            function = _function(builder.module, kind.type, number)
+            builder.call(function, [count, values, indices, w, ldw, z, last])
+            builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 8, kind), codegen
+
+
+@helper
+def row_product(inputs, weights, z, values, indices):
+    """z = inputs W, W (inputs.size, z.size) row after row in the 1-D array `weights`, added in that order.
+
+    Of an image's pixels and of a ReLU's outputs most are 0: those are left out. values and indices, of `room_for_row`, are
+    overwritten.
+    """
+    vector = VECTOR_BYTES // z.itemsize
+    kind = z.dtype.type(0)
+    count = compress_row(address(inputs, 0), inputs.size, 0, address(values, 0), address(indices, 0), kind)
+    for column in range(0, z.size, _VECTORS * vector):
+        used = min(_VECTORS * vector, z.size - column)
+        vectors = (used + vector - 1) // vector
+        _row_panel(
+            vectors, count, address(values, 0), address(indices, 0), address(weights, column), z.size, address(z, column),
+            used - (vectors - 1) * vector, kind,
+        )  # fmt: skip
+
+
+@helper
+def room_for_row(inputs, itemsize):
+    """How long `values` and `indices` must be for a row of so many inputs."""
+    return inputs + VECTOR_BYTES // itemsize + UNROLL
