@@ -1,19 +1,26 @@
 """The general matrix product C = A B on the register tile, with operands packed where that pays.
 
 Blocking as in Goto and van de Geijn (Anatomy of high-performance matrix multiplication, 2008): K is cut into blocks of DEPTH, so
-that a panel of B and a strip of A stay in the first two cache levels. Each thread owns whole strips or whole panels.
+that a panel of B and a strip of A stay in the first two cache levels. Each thread owns whole strips of C or whole panels.
 """
 
-from ._jit import helper, inlined, team_kernel
+from functools import lru_cache
+from typing import NamedTuple
+
+from ._jit import inlined, team_kernel
 from .arrays import ALIGNMENT
+from .copy_block import copy_block
 from .layers import panels, strips
 from .processor import VECTOR_BYTES
 from .sync import barrier, share
-from .tile import STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
+from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block
 
 DEPTH = 384  # a panel of B is 48 KB (512-bit vectors) or 24 KB, a strip of A 18 KB or 9 KB
-STRIPS = 8  # a block of A is at most 8 strips: 144 KB or 72 KB of the second-level cache
+
+# A block of A is so many strips at most: 144 KB or 72 KB of the second-level cache beside a panel of B; where each thread packs
+# its own panels of B, once for a block, four times as many.
+_STRIPS, _STRIPS_BY_PANELS = 8, 32
 
 # B is read where it lies, if its rows are contiguous and it serves this many strips or fewer; A, if it serves this many panels
 # or fewer: copying a number costs about as much as using it in three tiles.
@@ -21,10 +28,37 @@ _DIRECT_STRIPS = 4
 _DIRECT_PANELS = 6
 
 
-@helper
-def is_direct_b(rows, b_column):
-    """Whether whole panels of B are read without packing."""
-    return b_column == 1 and strips(rows) <= _DIRECT_STRIPS
+class Plan(NamedTuple):
+    """How a product is cut up and what is copied."""
+
+    by_panels: bool
+    """Each thread computes whole panels of C, and packs its panels of B one by one; otherwise strips, and all pack all of B."""
+    direct_a: bool
+    direct_b: bool
+    block: int
+    """Strips of A in a block."""
+    shared: int
+    """Elements of the workspace that all threads use."""
+    own: int
+    """And of each thread's part of it."""
+
+
+@lru_cache
+def plan(rows, columns, depth, b_column, itemsize):
+    """Plan a product of A (rows, depth) and B (depth, columns), whose columns are `b_column` elements apart."""
+    vector = VECTOR_BYTES // itemsize
+    panel = VECTORS * vector
+    strip_count, panel_count = -(-rows // ROWS), -(-columns // panel)
+    by_panels = strip_count < panel_count
+    direct_a = panel_count <= _DIRECT_PANELS
+    direct_b = b_column == 1 and strip_count <= _DIRECT_STRIPS
+    block = _STRIPS_BY_PANELS if by_panels else _STRIPS
+    deep = min(depth, DEPTH)
+    # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
+    width = panel if by_panels or direct_b else -(-columns // vector) * vector
+    own = 0 if direct_a else deep * min(rows, ROWS * block)
+    packed = deep * width
+    return Plan(by_panels, direct_a, direct_b, block, 0 if by_panels else packed, own + by_panels * packed)
 
 
 @inlined
@@ -33,13 +67,7 @@ def _pack_panel(depth, column, used, width, b, b_row, b_column, packed):
     vector = VECTOR_BYTES // b.itemsize
     kind = b.dtype.type(0)
     if b_column == 1:
-        for k in range(depth):
-            source = b[k * b_row + column : k * b_row + column + used]
-            target = packed[k * width : (k + 1) * width]
-            for j in range(used):
-                target[j] = source[j]
-            for j in range(used, width):
-                target[j] = kind
+        copy_block(address(b, column), b_row, address(packed, 0), depth, used, kind)
         return
     whole_columns = used // vector * vector
     whole_depth = depth // vector * vector
@@ -73,28 +101,13 @@ def _pack_strip(height, start, k_start, depth, a, a_row, a_depth, packed):
 
 @team_kernel
 def multiply(
-    thread,
-    threads,
-    sync,
-    rows,
-    columns,
-    depth,
-    a,
-    a_row,
-    a_depth,
-    b,
-    b_row,
-    b_column,
-    out,
-    workspace,
-    packed,
-    block_size,
-):
+    thread, threads, sync, rows, columns, depth, a, a_row, a_depth, b, b_row, b_column, out, workspace, by_panels, direct_a,
+    direct_b, block, shared, own,
+):  # fmt: skip
     """out[i, j] = sum_k A[i, k] B[k, j]: A[i, k] is a[i * a_row + k * a_depth], B[k, j] is b[k * b_row + j * b_column].
 
-    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. The workspace has room for aligning it, for `packed`
-    elements of B, min(depth, DEPTH) * columns rounded up to whole vectors, or those of one panel where B is read directly, and
-    for each thread's block of A, of block_size.
+    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. The last six are those of a Plan; the workspace has
+    room for aligning it, for `shared` elements, and for `own` of each thread.
     """
     itemsize = out.itemsize
     vector = VECTOR_BYTES // itemsize
@@ -103,71 +116,79 @@ def multiply(
     one = out.dtype.type(1)
     panel_count = panels((columns + vector - 1) // vector * vector, itemsize)
     count = strips(rows)
-    direct_b = is_direct_b(rows, b_column)
-    direct_a = panel_count <= _DIRECT_PANELS
     edge = columns % vector != 0
-    first, last = share(panel_count, thread, threads)
-    first_panel, last_panel = 0, panel_count
+    first, last = share(panel_count, thread, threads)  # panels to pack
+    # Where there are too few, all pack a part of each.
+    packers = threads if panel_count < threads else 1
+    if packers > 1:
+        first, last = 0, panel_count
+    first_panel, last_panel = 0, panel_count  # and to compute
     first_strip, last_strip = 0, count
-    if count >= panel_count:
-        first_strip, last_strip = share(count, thread, threads)
-    else:
+    if by_panels:
         first_panel, last_panel = first, last
+    else:
+        first_strip, last_strip = share(count, thread, threads)
     aligned = -address(workspace, 0) % ALIGNMENT // itemsize
-    packed_b = workspace[aligned : aligned + packed]
-    scratch = workspace[aligned + packed + thread * block_size :]
+    packed_b = workspace[aligned : aligned + shared]
+    scratch = workspace[aligned + shared + thread * own : aligned + shared + (thread + 1) * own]
+    if by_panels:  # a thread's own panel lies before its block of A
+        packed_b = scratch
+        scratch = scratch[min(depth, DEPTH) * panel :]
     for k_start in range(0, depth, DEPTH):
         k_count = min(DEPTH, depth - k_start)
-        if k_start > 0 and not barrier(address(sync, 0), threads):  # others may still read the block before
-            return
-        for p in range(first, last):
-            column = p * panel
-            used = min(panel, columns - column)
-            width = (used + vector - 1) // vector * vector
-            # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
-            if not direct_b or used != width:
-                target = packed_b[0 if direct_b else column * k_count :]
-                _pack_panel(k_count, column, used, width, b[k_start * b_row :], b_row, b_column, target)
-        if not barrier(address(sync, 0), threads):
-            return
-        for block in range(first_strip, last_strip, STRIPS):
-            block_end = min(block + STRIPS, last_strip)
-            block_row = block * rows // count
+        if not by_panels:
+            if k_start > 0 and not barrier(
+                address(sync, 0), threads
+            ):  # others may still read the block before
+                return
+            for p in range(first, last):
+                column = p * panel
+                used = min(panel, columns - column)
+                width = (used + vector - 1) // vector * vector
+                if not direct_b or used != width:
+                    begin, end = share(k_count, thread if packers > 1 else 0, packers)
+                    target = packed_b[(0 if direct_b else column * k_count) + begin * width :]
+                    _pack_panel(
+                        end - begin,
+                        column,
+                        used,
+                        width,
+                        b[(k_start + begin) * b_row :],
+                        b_row,
+                        b_column,
+                        target,
+                    )
+            if not barrier(address(sync, 0), threads):
+                return
+        for strip_block in range(first_strip, last_strip, block):
+            block_end = min(strip_block + block, last_strip)
+            block_row = strip_block * rows // count
             if not direct_a:
-                for strip in range(block, block_end):
+                for strip in range(strip_block, block_end):
                     start = strip * rows // count
                     height = (strip + 1) * rows // count - start
                     _pack_strip(
-                        height,
-                        start,
-                        k_start,
-                        k_count,
-                        a,
-                        a_row,
-                        a_depth,
-                        scratch[(start - block_row) * k_count :],
-                    )
+                        height, start, k_start, k_count, a, a_row, a_depth, scratch[(start - block_row) * k_count :]
+                    )  # fmt: skip
             for p in range(first_panel, last_panel):
                 column = p * panel
                 used = min(panel, columns - column)
                 width = (used + vector - 1) // vector * vector
                 part = edge and p == panel_count - 1
-                if not direct_b:
-                    b_place, b_step = address(packed_b, column * k_count), width
-                elif part:
+                if direct_b and not part:
+                    b_place, b_step = address(b, k_start * b_row + column), b_row
+                elif by_panels:
+                    _pack_panel(k_count, column, used, width, b[k_start * b_row :], b_row, b_column, packed_b)
                     b_place, b_step = address(packed_b, 0), width
                 else:
-                    b_place, b_step = address(b, k_start * b_row + column), b_row
+                    b_place, b_step = address(packed_b, 0 if direct_b else column * k_count), width
                 mode = (STORE_PART if part else STORE) if k_start == 0 else (UPDATE_PART if part else UPDATE)
-                for strip in range(block, block_end):
+                for strip in range(strip_block, block_end):
                     start = strip * rows // count
                     height = (strip + 1) * rows // count - start
                     if direct_a:
-                        a_place, row_step, k_step = (
-                            address(a, start * a_row + k_start * a_depth),
-                            a_row,
-                            a_depth,
-                        )
+                        a_place = address(a, start * a_row + k_start * a_depth)
+                        row_step, k_step = a_row, a_depth
                     else:
                         a_place, row_step, k_step = address(scratch, (start - block_row) * k_count), 1, height
                     multiply_tile(

@@ -1,0 +1,83 @@
+"""Copying a block of one panel's rows, its last vector filled up with zeros."""
+
+from llvmlite import ir
+from numba import types
+from numba.core.extending import intrinsic
+
+from .tile import VECTORS
+from .vectors import (
+    INT64,
+    lanes_below,
+    load_lanes,
+    load_vector,
+    shared_function,
+    store_vector,
+    vector_type,
+)
+
+
+def _copy_function(module, element, vectors):
+    """f(source, stride, target, rows, last): rows of so many vectors, the last of `last` lanes, `stride` apart in the source."""
+    vector, bits = vector_type(element)
+    name = f"fastnn_copy_f{bits}_{vectors}"
+    if name in module.globals:
+        return module.globals[name]
+    pointer = element.as_pointer()
+    kinds = [pointer, INT64, pointer, INT64, INT64]
+    function = shared_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    source, stride, target, rows, last = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    entry = builder.block
+    loop, end = function.append_basic_block("loop"), function.append_basic_block("end")
+    mask = lanes_below(builder, last, vector)
+    zero = ir.Constant(INT64, 0)
+    builder.cbranch(builder.icmp_signed("<", zero, rows), loop, end)
+    builder.position_at_end(loop)
+    row = builder.phi(INT64, "row")
+    read = builder.gep(source, [builder.mul(row, stride)])
+    write = builder.gep(target, [builder.mul(row, ir.Constant(INT64, vectors * vector.count))])
+    for v in range(vectors):
+        offset = [ir.Constant(INT64, v * vector.count)]
+        place = builder.gep(read, offset)
+        whole = v < vectors - 1
+        loaded = load_vector(builder, place, vector) if whole else load_lanes(builder, place, vector, mask)
+        store_vector(builder, loaded, builder.gep(write, offset))
+    following = builder.add(row, ir.Constant(INT64, 1))
+    row.add_incoming(zero, entry)
+    row.add_incoming(following, loop)
+    builder.cbranch(builder.icmp_signed("<", following, rows), loop, end)
+    builder.position_at_end(end)
+    builder.ret_void()
+    return function
+
+
+@intrinsic
+def copy_block(typingctx, source, stride, target, rows, columns, kind):
+    """target[i * width + j] = source[i * stride + j] for i < rows, j < columns, then 0 up to width, `columns` in whole vectors.
+
+    source and target are addresses, strides count numbers, `kind` is any value of their type; columns fit in a panel.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        source, stride, target, rows, columns, kind = arguments
+        vector, _ = vector_type(kind.type)
+        pointer = kind.type.as_pointer()
+        source, target = builder.inttoptr(source, pointer), builder.inttoptr(target, pointer)
+        end = builder.append_basic_block("end")
+        lane = ir.Constant(INT64, vector.count)
+        before = builder.sdiv(
+            builder.sub(columns, ir.Constant(INT64, 1)), lane
+        )  # whole vectors before the last
+        last = builder.sub(columns, builder.mul(before, lane))
+        switch = builder.switch(before, end)
+        for vectors in range(1, VECTORS + 1):
+            block = builder.append_basic_block(f"vectors{vectors}")
+            switch.add_case(ir.Constant(INT64, vectors - 1), block)
+            builder.position_at_end(block)
+            function = _copy_function(builder.module, kind.type, vectors)
+            builder.call(function, [source, stride, target, rows, last])
+            builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 5, kind), codegen
