@@ -4,7 +4,7 @@ Blocking as in Goto and van de Geijn (Anatomy of high-performance matrix multipl
 that a panel of B and a strip of A stay in the first two cache levels. Each thread owns whole strips or whole panels.
 """
 
-from ._jit import helper, inlined, team_kernel
+from ._jit import inlined, jit, team_kernel
 from .arrays import ALIGNMENT
 from .layers import panels, strips
 from .processor import VECTOR_BYTES
@@ -21,7 +21,7 @@ _DIRECT_STRIPS = 4
 _DIRECT_PANELS = 6
 
 
-@helper
+@jit  # Python asks it too, and a helper would be compiled in every process
 def is_direct_b(rows, b_column):
     """Whether whole panels of B are read without packing."""
     return b_column == 1 and strips(rows) <= _DIRECT_STRIPS
