@@ -3,6 +3,7 @@
 import math
 import operator
 import reprlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -152,7 +153,8 @@ def real_array(value: Any, name: str, need: str = "real numbers are needed") -> 
     """Return `value` as an array of real numbers (booleans, integers or floats), not copied if it is one."""
     if is_scipy_sparse(value):
         raise TypeError(f"{name} is a SciPy sparse matrix; a dense array is needed: pass {name}.toarray()")
-    if isinstance(value, np.ma.MaskedArray):
+    # NumPy imports numpy.ma when it is first named, 12 ms; who has a masked array has done it.
+    if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; a plain array is needed: fill the masked values first")
     try:
         array = np.asarray(value)

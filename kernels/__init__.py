@@ -13,7 +13,8 @@ train       chunks of whole training steps            infer      forward passes
 product, elementwise, operations     products and functions of arrays, for users
 threads, sync, denormals             teams of threads, their barrier, their floating-point state
 peak        the processor's peak rate, measured
-_jit, _cache, arrays                 compiling, the cache on disk, arrays as kernels want them
+_jit, _kernel, arrays                compiling, compiled functions, arrays as kernels want them
+_cache, _machine_code                the files of compiled kernels, what is in them and how it is put to use
 """
 
 from ._cache import cache_root as cache_root

@@ -3,7 +3,7 @@
 Numba's own cache keys a function by its own bytecode: it serves stale machine code when a helper in another file
 changes, raises at import when no folder can be written, and unpickles whatever it finds. Here the folder's name holds
 a hash of all kernel sources, the versions, the processor and the vector width; files carry a SHA-256; and whatever goes
-wrong, the kernel is compiled as if there were no cache.
+wrong, the kernel is compiled as if there were no cache. _machine_code.py says what is in a file.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ import llvmlite
 import numba
 import numpy
 from numba.core.caching import _Cache
-from numba.core.compiler import CompileResult
 
+from ._machine_code import storable
 from .processor import host
 
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
@@ -99,34 +99,31 @@ class KernelCache(_Cache):
     def _path(self, sig) -> Path:
         return kernel_folder() / f"{self._name}-{hashlib.sha256(str(sig).encode()).hexdigest()[:16]}.kernel"
 
+    def read(self, sig):
+        """Return what `storable` kept of the kernel. Raises an exception where there is nothing that can be trusted."""
+        path = self._path(sig)
+        if not (_is_private(path) and _is_private(path.parent)):
+            raise PermissionError(f"others may write {path}")
+        content = path.read_bytes()
+        checksum, payload = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+        if hashlib.sha256(payload).digest() != checksum:
+            raise ValueError(f"{path} is damaged")
+        return pickle.loads(payload)
+
     def load_overload(self, sig, target_context):
-        """Return the compiled kernel, or None if there is none that can be trusted."""
-        target_context.refresh()
-        try:
-            path = self._path(sig)
-            if not (path.is_file() and _is_private(path) and _is_private(path.parent)):
-                return None
-            content = path.read_bytes()
-            checksum, payload = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
-            if hashlib.sha256(payload).digest() != checksum:
-                return None
-            return CompileResult._rebuild(target_context, *pickle.loads(payload))
-        except Exception:  # a cache that cannot be read is no cache: compile
-            return None
+        """Return None: Numba is only asked where there is no file, or where machine code is not enough."""
 
     def save_overload(self, sig, data):
         """Write the compiled kernel under a temporary name, then rename it; give up silently where that fails."""
         temporary = None
         try:
-            payload = pickle.dumps(data._reduce(), protocol=pickle.HIGHEST_PROTOCOL)
+            payload = pickle.dumps(storable(data), protocol=pickle.HIGHEST_PROTOCOL)
             path = self._path(sig)
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
             with os.fdopen(descriptor, "wb") as file:
                 file.write(hashlib.sha256(payload).digest() + payload)
             os.replace(temporary, path)
-        except (
-            Exception
-        ):  # a full disk or a read-only folder: the kernel is compiled and works, it is only not kept
+        except Exception:  # a full disk or a read-only folder: the kernel works, it is only not kept
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import os
 import numba
 from numba.core import config
 
-from ._cache import KernelCache
+from ._kernel import Kernel
 
 
 def jit(function):
@@ -26,10 +26,11 @@ def team_kernel(function):
 
 
 def _compiled(function, **options):
-    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if not config.DISABLE_JIT:
-        dispatcher._cache = KernelCache(function)
-    return dispatcher
+    if config.DISABLE_JIT:
+        return function
+    return Kernel(
+        function, targetoptions={"nopython": True, "nogil": True, "error_model": "numpy", **options}
+    )
 
 
 def helper(function):

@@ -12,22 +12,21 @@ from numba import carray, types
 from numba.core.extending import intrinsic
 
 from ._jit import helper, jit
+from ._kernel import compiled_address
+from ._machine_code import C
 
 # To ask Numba again would take its locks, and a child that another thread forks meanwhile would wait for them for ever.
 _ADDRESSES = WeakKeyDictionary()
 
 
 def function_address(kernel, *arguments):
-    """The address of the `jit` function `kernel` for arguments of these Numba types, compiled or read from the cache.
+    """The address of the compiled function `kernel` for arguments of these Numba types.
 
     It is valid as long as the kernel lives. The function takes its arguments as C would and returns nothing.
     """
     known = _ADDRESSES.setdefault(kernel, {})
     if arguments not in known:
-        kernel.compile(arguments)
-        compiled = kernel.overloads[arguments]
-        name = compiled.fndesc.llvm_cfunc_wrapper_name
-        known[arguments] = compiled.library.get_pointer_to_function(name)
+        known[arguments] = compiled_address(kernel, arguments, C)
     return known[arguments]
 
 

@@ -13,6 +13,8 @@ import numba
 import numpy as np
 from numba import types
 
+from ._kernel import compiled_address
+from ._machine_code import NATIVE
 from .jobs import ASLEEP, DONE, EXPECTED, FAILED, OTHER_TYPES, lead, serve, sync_words, type_key
 
 COUNT_VARIABLE = "FASTNN_NUM_THREADS"
@@ -108,10 +110,7 @@ def compiled(kernel, *arguments):
 
 def _compile(kernel, arguments):
     kinds = (types.intp, types.intp, *map(numba.typeof, arguments))
-    kernel.compile(kinds)
-    code = kernel.overloads[kinds]
-    address = code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
-    return Compiled(kernel, address, type_key(kinds[2:]))
+    return Compiled(kernel, compiled_address(kernel, kinds, NATIVE), type_key(kinds[2:]))
 
 
 class Team:

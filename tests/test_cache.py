@@ -80,6 +80,105 @@ def test_second_training_compiles_nothing():
     assert programs.run(code) == "0"
 
 
+def test_a_warm_process_does_without_the_compiler():
+    """It imports nothing of what Numba makes NumPy's functions of, and builds no library for it: 60 MB and 200 ms."""
+    code = """
+        import sys
+        import numpy as np
+        import fastnn
+        from fastnn import kernels
+
+        X, y = np.random.default_rng(0).standard_normal((90, 4)).astype("f4"), np.arange(90) % 3
+        net = fastnn.MLP([4, 80, 3])
+        net.fit(X, y, epochs=2, dropout=0.5)
+        net.evaluate(X, y)
+        net.predict(X)
+        kernels.matmul(X, X, transpose_b=True)
+        kernels.softmax_cross_entropy(X, y)
+
+        from numba.core.runtime import rtsys
+        print(rtsys._init, "numba.np.arrayobj" in sys.modules, "numba.np.linalg" in sys.modules)
+    """
+    programs.run(code)
+    assert programs.run(code) == "False False False"
+
+
+def test_same_bits_cold_and_warm(tmp_path):
+    """Also of what is compiled in both: an activation of the user's own."""
+    code = """
+        import hashlib
+        import math
+        import numpy as np
+        import fastnn
+
+        X, y = np.random.default_rng(0).standard_normal((90, 30)).astype("f4"), np.arange(90) % 3
+        bent = fastnn.activations.Custom(lambda x: x + math.sin(x), lambda x: 1 + math.cos(x), "bent")
+        for activation in "gelu", bent:
+            net = fastnn.MLP([30, 40, 20, 3], activation)
+            net.fit(X, y, epochs=3, optimizer="adam")
+            numbers = [*net.weights, *net.biases, net.predict_proba(X)]
+            print(hashlib.sha256(b"".join(map(np.ndarray.tobytes, numbers))).hexdigest())
+    """
+    cold = programs.run(code, FASTNN_CACHE=tmp_path)
+    assert len(set(cold.split())) == 2
+    assert programs.run(code, FASTNN_CACHE=tmp_path) == cold
+
+
+def test_kernel_of_a_kernel(tmp_path):
+    """One calls another, returns an array and raises. Where only the other is on the disk, Numba must compile that again too."""
+    code = """
+        import numba.core.event
+        import numpy as np
+        from fastnn.kernels._jit import jit
+        from fastnn.kernels.random import subkey
+
+        @jit
+        def subkeys(key, count):
+            if count > 9:
+                raise ValueError("more than 9 keys")
+            keys = np.empty(count, np.uint64)
+            for word in range(count):
+                keys[word] = subkey(key, word)
+            return keys
+
+        def works():
+            expected = [subkey(5, word) for word in range(3)]
+            assert subkeys(5, 3).dtype == np.uint64 and subkeys(5, 3).tolist() == expected
+            try:
+                subkeys(5, 10)
+            except ValueError as error:
+                assert str(error) == "more than 9 keys"
+            else:
+                raise AssertionError("nothing was raised")
+
+        with numba.core.event.install_recorder("numba:compile") as compiled:
+            subkey(5, 0)
+            before = len(compiled.buffer)
+            works()
+            works()
+        print(before > 0, len(compiled.buffer) > before)
+    """
+    assert programs.run(code, FASTNN_CACHE=tmp_path) == "True True"
+    assert programs.run(code, FASTNN_CACHE=tmp_path) == "False False"
+    for file in tmp_path.rglob("subkeys-*"):
+        file.unlink()
+    assert programs.run(code, FASTNN_CACHE=tmp_path) == "False True"
+    assert programs.run(code, FASTNN_CACHE=tmp_path) == "False False"
+
+
+def test_threads_that_load_at_once(warm):
+    code = """
+        import concurrent.futures
+        import numpy as np
+        from fastnn import kernels
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            results = list(pool.map(lambda i: kernels.relu(np.float32([-1, i])).tolist(), range(64)))
+        print(results == [[0, i] for i in range(64)])
+    """
+    assert programs.run(code, FASTNN_CACHE=warm) == "True"
+
+
 def test_import_compiles_and_writes_nothing(tmp_path):
     code = """
         import numba.core.event
@@ -107,6 +206,15 @@ def with_checksum(payload):
     return hashlib.sha256(payload).digest() + payload
 
 
+def kept(content):
+    return pickle.loads(content[32:])
+
+
+def changed(content, **parts):
+    """A file that is whole, but with other parts: LLVM ends the process over some of them if nobody looks first."""
+    return with_checksum(pickle.dumps(kept(content) | parts))
+
+
 DAMAGES = {
     "truncated": lambda content: content[: len(content) // 2],
     "flipped in the checksum": lambda content: flipped(content, 3),
@@ -116,6 +224,12 @@ DAMAGES = {
     "a checksum and nothing": lambda content: with_checksum(b""),
     "a checksum and no pickle": lambda content: with_checksum(b"not a pickle"),
     "a checksum and another pickle": lambda content: with_checksum(pickle.dumps(["something", "else"])),
+    "no object code": lambda content: changed(content, object=b""),
+    "no object file": lambda content: changed(content, object=b"not an object file" * 99),
+    "half the object code": lambda content: changed(content, object=kept(content)["object"][:2000]),
+    "a function that is not there": lambda content: changed(content, names={"llvm_func_name": "elsewhere"}),
+    "a symbol that is nowhere": lambda content: changed(content, needs=["fastnn_nowhere"]),
+    "a variable that is not there": lambda content: changed(content, constants={"elsewhere": []}),
 }
 
 
