@@ -64,7 +64,7 @@ def entries_for(batch, non_zeros, columns, fan_out, dtype):
     passes = -(-fan_out // (PANELS * VECTORS * lane))
     blocks = min(-(-_PARTS // passes), vectors)
     bounds = np.minimum(np.arange(blocks + 1, dtype=np.int64) * vectors // blocks * lane, columns)
-    room = non_zeros + batch * row_slack(blocks, dtype.itemsize)
+    room = non_zeros + batch * row_slack.py_func(blocks, dtype.itemsize)
     pointers = np.empty((batch, blocks + 1), np.int64)
     return Entries(np.empty(room, dtype), np.empty(room, np.int32), pointers, bounds)
 

@@ -90,9 +90,13 @@ def test_a_warm_process_does_without_the_compiler():
 
         X, y = np.random.default_rng(0).standard_normal((90, 4)).astype("f4"), np.arange(90) % 3
         net = fastnn.MLP([4, 80, 3])
-        net.fit(X, y, epochs=2, dropout=0.5)
+        for sparse in False, True:
+            net.fit(X, y, epochs=2, dropout=0.5, input_dropout=0.1, sparse=sparse)
+        net.fit(X, y, epochs=1, optimizer="adam", sparse=True, norms=True)
         net.evaluate(X, y)
         net.predict(X)
+        net.predict(X[:1])
+        fastnn.gradient_check(net, X, y)
         kernels.matmul(X, X, transpose_b=True)
         kernels.softmax_cross_entropy(X, y)
 
