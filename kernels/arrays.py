@@ -24,6 +24,8 @@ def plain(array):
     A read-only array would be another type to Numba, for which kernels are compiled anew. They never write to their inputs.
     """
     flags = array.flags
+    if flags.carray:  # all of that
+        return array
     if not (flags.c_contiguous and flags.aligned):
         array = np.require(array, requirements=["C", "A"])
     if array.flags.writeable:

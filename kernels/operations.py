@@ -40,9 +40,10 @@ def _flag(value, name):
 
 def _strided(array, transpose):
     """A 1-D view or copy of a matrix, its two steps in elements, and its shape, transposed if asked."""
-    if array.flags.f_contiguous and not array.flags.c_contiguous:
-        array, transpose = array.T, not transpose
-    array = plain(array)
+    if not array.flags.carray:
+        if array.flags.f_contiguous and not array.flags.c_contiguous:
+            array, transpose = array.T, not transpose
+        array = plain(array)
     rows, columns = array.shape
     flat = array.reshape(-1)
     return (flat, 1, columns, (columns, rows)) if transpose else (flat, columns, 1, (rows, columns))
@@ -102,10 +103,11 @@ def _check_out(out, shape, a, b):
         )
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}; it must be {shape}")
-    if not (out.flags.c_contiguous and out.flags.writeable):
+    flags = out.flags
+    if not (flags.c_contiguous and flags.writeable):
         raise ValueError("out must be C-contiguous and writeable")
     # To ask NumPy takes 0.2 us for each.
-    apart = out.flags.owndata and a.flags.owndata and b.flags.owndata and out is not a and out is not b
+    apart = flags.owndata and a.flags.owndata and b.flags.owndata and out is not a and out is not b
     if not apart and (np.may_share_memory(out, a) or np.may_share_memory(out, b)):
         raise ValueError("out shares memory with a or b; it must be a separate array")
 

@@ -1,6 +1,6 @@
 """The general matrix product C = A B on the register tile, with operands packed where that pays.
 
-Blocking as in Goto and van de Geijn (Anatomy of high-performance matrix multiplication, 2008): K is cut into blocks of DEPTH, so
+Blocking as in Goto and van de Geijn (Anatomy of high-performance matrix multiplication, 2008): K is cut into blocks, so
 that a panel of B and a strip of A stay in the first two cache levels. Each thread owns whole strips of C or whole panels.
 """
 
@@ -16,7 +16,9 @@ from .sync import barrier, share
 from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block
 
-DEPTH = 384  # a panel of B is 48 KB (512-bit vectors) or 24 KB, a strip of A 18 KB or 9 KB
+# Rows of B in a block: a panel is 48 KB (512-bit vectors) or 24 KB, a strip of A 18 KB or 9 KB. Where B is one vector wide, twice
+# as many.
+DEPTH = 384
 
 # A block of A is so many strips at most: 144 KB or 72 KB of the second-level cache beside a panel of B; where each thread packs
 # its own panels of B, once for a block, four times as many.
@@ -35,6 +37,8 @@ class Plan(NamedTuple):
     """Each thread computes whole panels of C, and packs its panels of B one by one; otherwise strips, and all pack all of B."""
     direct_a: bool
     direct_b: bool
+    deep: int
+    """Rows of B in a block."""
     block: int
     """Strips of A in a block."""
     shared: int
@@ -53,12 +57,14 @@ def plan(rows, columns, depth, b_column, itemsize):
     direct_a = panel_count <= _DIRECT_PANELS
     direct_b = b_column == 1 and strip_count <= _DIRECT_STRIPS
     block = _STRIPS_BY_PANELS if by_panels else _STRIPS
-    deep = min(depth, DEPTH)
+    deep = min(depth, DEPTH if columns > vector else 2 * DEPTH)
     # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
     width = panel if by_panels or direct_b else -(-columns // vector) * vector
     own = 0 if direct_a else deep * min(rows, ROWS * block)
     packed = deep * width
-    return Plan(by_panels, direct_a, direct_b, block, 0 if by_panels else packed, own + by_panels * packed)
+    return Plan(
+        by_panels, direct_a, direct_b, deep, block, 0 if by_panels else packed, own + by_panels * packed
+    )
 
 
 @inlined
@@ -102,11 +108,11 @@ def _pack_strip(height, start, k_start, depth, a, a_row, a_depth, packed):
 @team_kernel
 def multiply(
     thread, threads, sync, rows, columns, depth, a, a_row, a_depth, b, b_row, b_column, out, workspace, by_panels, direct_a,
-    direct_b, block, shared, own,
+    direct_b, deep, block, shared, own,
 ):  # fmt: skip
     """out[i, j] = sum_k A[i, k] B[k, j]: A[i, k] is a[i * a_row + k * a_depth], B[k, j] is b[k * b_row + j * b_column].
 
-    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. The last six are those of a Plan; the workspace has
+    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. The last seven are those of a Plan; the workspace has
     room for aligning it, for `shared` elements, and for `own` of each thread.
     """
     itemsize = out.itemsize
@@ -133,9 +139,9 @@ def multiply(
     scratch = workspace[aligned + shared + thread * own : aligned + shared + (thread + 1) * own]
     if by_panels:  # a thread's own panel lies before its block of A
         packed_b = scratch
-        scratch = scratch[min(depth, DEPTH) * panel :]
-    for k_start in range(0, depth, DEPTH):
-        k_count = min(DEPTH, depth - k_start)
+        scratch = scratch[deep * panel :]
+    for k_start in range(0, depth, deep):
+        k_count = min(deep, depth - k_start)
         if not by_panels:
             if k_start > 0 and not barrier(
                 address(sync, 0), threads

@@ -253,8 +253,8 @@ def run_short(threads, kernel, *arguments):
     """Run a `compiled` kernel of less than 0.1 ms: with all threads if they look out for work anyway, or else in the caller's.
 
     To wake them would take longer. But work that comes 0.1 ms after the last wakes them for the next: after 2 ms, 4, 8 ... while
-    that is in vain, as on a busy machine they only take the caller's processor. And where such work took more than 1 ms, as a
-    busy program had a thread's processor, the caller works alone for 0.1 s.
+    that is in vain, as on a busy machine they only take the caller's processor. And where such work took more than 1 ms, as
+    another program had a thread's processor, the caller works alone four times as long.
     """
     start = time.perf_counter()
     if threads > 1 and start > _ShortWork.alone_until and _kept_lock.acquire(blocking=False):
@@ -264,7 +264,7 @@ def run_short(threads, kernel, *arguments):
                 end = time.perf_counter()
                 _ShortWork.pause = 0.002
                 if end > start + 0.001:
-                    _ShortWork.alone_until = end + 0.1
+                    _ShortWork.alone_until = end + 4 * (end - start)
                 return
             if start < _ShortWork.ended + 0.0001 and start > _ShortWork.roused + _ShortWork.pause:
                 _ShortWork.roused = start

@@ -15,7 +15,7 @@ from cases_updates import UPDATE_CASES
 from fastnn import kernels, reference
 from fastnn.kernels.product import DEPTH
 
-DEPTHS = (*EDGES, DEPTH - 1, DEPTH, DEPTH + 1)
+DEPTHS = (*EDGES, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 1)
 
 
 def _matmul(a_is_transposed, b_is_transposed):

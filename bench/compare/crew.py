@@ -10,8 +10,9 @@ from pathlib import Path
 
 START = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from compare.child import serve; serve()"
 
-# Threads of a pool wait for more work in a loop, some for 20 ms: let them fall asleep before the next peer's turn.
-SETTLE_SECONDS = 0.05
+# Threads of a pool wait for more work in a loop: those of PyTorch 9 ms, those of the BLAS that NumPy and scikit-learn use 103 ms.
+# They are to be asleep before the next peer's turn.
+SETTLE_SECONDS = 0.15
 
 
 class PeerError(Exception):
