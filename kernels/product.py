@@ -14,7 +14,7 @@ from .layers import panels, strips
 from .processor import VECTOR_BYTES
 from .sync import barrier, share
 from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
-from .transpose import transpose_block
+from .transpose import transpose_block, transpose_rows
 
 # Rows of B in a block: a panel is 48 KB (512-bit vectors) or 24 KB, a strip of A 18 KB or 9 KB. Where B is one vector wide, twice
 # as many.
@@ -75,18 +75,18 @@ def _pack_panel(depth, column, used, width, b, b_row, b_column, packed):
     if b_column == 1:
         copy_block(address(b, column), b_row, address(packed, 0), depth, used, kind)
         return
-    whole_columns = used // vector * vector
     whole_depth = depth // vector * vector
-    for j in range(0, whole_columns, vector):
+    for j in range(0, width, vector):
+        columns = min(vector, used - j)
         for k in range(0, whole_depth, vector):
-            source = address(b, (column + j) * b_column + k)
-            transpose_block(source, b_column, address(packed, k * width + j), width, kind)
-        for i in range(j, j + vector):
+            source, target = address(b, (column + j) * b_column + k), address(packed, k * width + j)
+            if columns == vector:
+                transpose_block(source, b_column, target, width, kind)
+            else:
+                transpose_rows(source, b_column, target, width, columns, kind)
+        for i in range(vector):
             for k in range(whole_depth, depth):
-                packed[k * width + i] = b[(column + i) * b_column + k]
-    for j in range(whole_columns, width):
-        for k in range(depth):
-            packed[k * width + j] = b[(column + j) * b_column + k] if j < used else kind
+                packed[k * width + j + i] = b[(column + j + i) * b_column + k] if i < columns else kind
 
 
 @inlined

@@ -4,28 +4,34 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from .vectors import INT32, INT64, load_vector, store_vector, vector_type
+from .vectors import INT32, INT64, load_vector, shared_function, store_vector, vector_type
 
 
-def _block_function(module, element):
-    """The function that transposes one block, built once per module."""
+def _block_function(module, element, some):
+    """The function that transposes one block, or with `some` its first `used` rows as if the others were 0; once per module."""
     vector, bits = vector_type(element)
-    name = f"fastnn_transpose_f{bits}"
+    name = f"fastnn_transpose_{'some_' if some else ''}f{bits}"
     if name in module.globals:
         return module.globals[name]
     pointer = element.as_pointer()
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, INT64, pointer, INT64]), name)
-    function.linkage = "linkonce_odr"
-    function.attributes.add("noinline")
-    function.attributes.add("nounwind")
-    source, source_stride, target, target_stride = function.args
+    kinds = [pointer, INT64, pointer, INT64, INT64]
+    function = shared_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    source, source_stride, target, target_stride, used = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     count = vector.count
 
     def row(base, stride, number):
         return builder.gep(base, [builder.mul(stride, ir.Constant(INT64, number))])
 
-    rows = [load_vector(builder, row(source, source_stride, number), vector) for number in range(count)]
+    rows = []
+    for number in range(count):
+        place = row(source, source_stride, number)
+        if not some:
+            rows.append(load_vector(builder, place, vector))
+            continue
+        there = builder.icmp_signed("<", ir.Constant(INT64, number), used)
+        loaded = load_vector(builder, builder.select(there, place, source), vector)
+        rows.append(builder.select(there, loaded, ir.Constant(vector, None)))
     # Exchange the off-diagonal quarters of ever smaller blocks: log2(count) rounds of count shuffles.
     half = count // 2
     mask_type = ir.VectorType(INT32, count)
@@ -43,19 +49,29 @@ def _block_function(module, element):
     return function
 
 
+def _call(some):
+    def codegen(context, builder, signature, arguments):
+        source, source_stride, target, target_stride, *used, kind = arguments
+        pointer = kind.type.as_pointer()
+        function = _block_function(builder.module, kind.type, some)
+        source, target = builder.inttoptr(source, pointer), builder.inttoptr(target, pointer)
+        used = used[0] if some else ir.Constant(INT64, ir.Undefined)
+        builder.call(function, [source, source_stride, target, target_stride, used])
+        return context.get_dummy_value()
+
+    return codegen
+
+
 @intrinsic
 def transpose_block(typingctx, source, source_stride, target, target_stride, kind):
     """target[j * target_stride + i] = source[i * source_stride + j] for a block of lanes by lanes numbers.
 
     source and target are addresses, the strides count numbers, `kind` is any value of their type.
     """
+    return types.void(types.intp, types.intp, types.intp, types.intp, kind), _call(False)
 
-    def codegen(context, builder, signature, arguments):
-        source, source_stride, target, target_stride, kind = arguments
-        pointer = kind.type.as_pointer()
-        function = _block_function(builder.module, kind.type)
-        places = builder.inttoptr(source, pointer), builder.inttoptr(target, pointer)
-        builder.call(function, [places[0], source_stride, places[1], target_stride])
-        return context.get_dummy_value()
 
-    return types.void(types.intp, types.intp, types.intp, types.intp, kind), codegen
+@intrinsic
+def transpose_rows(typingctx, source, source_stride, target, target_stride, used, kind):
+    """The same where only rows i < `used` are read, at least one; the others are taken for 0."""
+    return types.void(*[types.intp] * 5, kind), _call(True)

@@ -1,10 +1,33 @@
-"""Inputs as the kernels take them: an array, or the rows of a CSR matrix and room to compress a batch of them."""
+"""Inputs as the kernels take them: an array or a CSR matrix, and whether the first layer goes over the non-zeros alone."""
 
 import numpy as np
 
 from ..csr import CSR
 from ..kernels.arrays import plain
 from ..kernels.compress import entries_for
+
+# A dense array is trained through its non-zeros where at most this part of it is not zero. (784-100-10 and 784-512-10 take 0.97
+# to 1.04 of the dense path's time at 0.3, 1.2 to 1.35 times as long at 0.4.)
+SPARSE_DENSITY = 0.3
+
+# And only where the first layer has so many units: 784-32-10 is trained on MNIST at 0.91 of the dense path's speed, 784-64-10
+# at 1.24.
+SPARSE_UNITS = 64
+
+_ROWS = 256  # that are looked at to tell
+
+
+def density(X):
+    """The part of an array's numbers that is not zero, and how many of its rows it was told from."""
+    sample = X[:: -(-len(X) // _ROWS)]
+    return np.count_nonzero(sample) / sample.size, len(sample)
+
+
+def goes_over_non_zeros(X, sparse, fan_out):
+    """Whether a first layer of `fan_out` units does: as `sparse` says, or where that is None, if it is faster."""
+    if sparse is not None or isinstance(X, CSR):
+        return sparse is not False
+    return fan_out >= SPARSE_UNITS and density(X)[0] <= SPARSE_DENSITY
 
 
 def stored_rows(X, dtype):

@@ -44,7 +44,7 @@ from ..kernels.threads import set_num_threads as set_num_threads
 from ..kernels.train import train_steps
 from ..parameters import Parameters
 from . import Chunk, Task, inference
-from .inputs import room_for, stored_rows
+from .inputs import goes_over_non_zeros, room_for, stored_rows
 from .inspect import layer_outputs
 from .network import drop_settings, dropper_address, network_layout, objective
 from .pace import Pace
@@ -57,14 +57,6 @@ _CHUNK_SECONDS = 0.05
 # with two threads and assumed of more, which meet at one counter.
 _SPEED = 250e9
 _OPERATIONS_PER_BARRIER = 12_500
-
-# A dense array is trained through its non-zeros where at most this part of it is not zero.
-# (784-100-10 and 784-512-10 take 0.97 to 1.04 of the dense path's time at 0.3, 1.2 to 1.35 times as long at 0.4.)
-_SPARSE_DENSITY = 0.3
-# And only where the first layer has so many units: 784-32-10 is trained on MNIST at 0.91 of the dense path's speed, 784-64-10
-# at 1.24.
-_SPARSE_UNITS = 64
-_DENSITY_ROWS = 256  # that are looked at to tell
 
 _STREAM = 2  # of the seed's streams (see initializers.py), that of dropout
 
@@ -95,16 +87,6 @@ def warm_up():
         kernels.relu(X)
         kernels.softmax(X)
         kernels.softmax_cross_entropy(X, y)
-
-
-def _pays_sparse(X, sparse, fan_out):
-    """Whether the first layer goes over the non-zeros of X alone: as `sparse` says, or if that is None where it is faster."""
-    if sparse is not None or isinstance(X, CSR):
-        return sparse is not False
-    if fan_out < _SPARSE_UNITS:
-        return False
-    sample = X[:: -(-len(X) // _DENSITY_ROWS)]
-    return np.count_nonzero(sample) / sample.size <= _SPARSE_DENSITY
 
 
 def _work(sizes, batch):
@@ -165,7 +147,7 @@ class JitBackend:
         self._pace = Pace(self._team.threads, _work(net.sizes, self._batch) / _SPEED)
         self.steps_per_chunk = 1
         X = task.X
-        dense = not _pays_sparse(X, task.sparse, net.sizes[1])
+        dense = not goes_over_non_zeros(X, task.sparse, net.sizes[1])
         self.inputs = "dense" if dense else "sparse"
         if dense and isinstance(X, CSR):
             X = X.toarray()

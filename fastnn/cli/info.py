@@ -6,16 +6,15 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 import fastnn
 from fastnn import kernels
-from fastnn.backends.jit import _DENSITY_ROWS, _SPARSE_DENSITY, _SPARSE_UNITS, warm_up
+from fastnn.backends.inputs import SPARSE_DENSITY, SPARSE_UNITS, density
+from fastnn.backends.jit import warm_up
 from fastnn.cli.data import load_named, unlabelled_data
 from fastnn.cli.display import percent
 from fastnn.datasets import NAMES
 
-RULE = f"at most {100 * _SPARSE_DENSITY:g} % not zero, and a first layer of {_SPARSE_UNITS} units or more"
+RULE = f"at most {100 * SPARSE_DENSITY:g} % not zero, and a first layer of {SPARSE_UNITS} units or more"
 PACKAGES = ("fastnn-cpu", "numba", "llvmlite", "numpy", "safetensors")
 
 
@@ -47,14 +46,12 @@ def data(args) -> dict[str, str]:
         raise ValueError(f"--data is the folder of mnist; {args.dataset} is a file")
     else:
         X = unlabelled_data(args.dataset, args.label).X
-    # The rows that training itself looks at.
-    sample = X[:: -(-len(X) // _DENSITY_ROWS)]
-    density = np.count_nonzero(sample) / sample.size
-    sparse = f"sparse where the first layer has {_SPARSE_UNITS} units or more, else dense"
+    part, rows = density(X)
+    sparse = f"sparse where the first layer has {SPARSE_UNITS} units or more, else dense"
     return {
         "data": f"{args.dataset}: {len(X):,} rows, {X.shape[1]:,} inputs",
-        "not zero": f"{percent(density)} of the inputs, in {len(sample):,} rows",
-        "trained": sparse if density <= _SPARSE_DENSITY else "dense",
+        "not zero": f"{percent(part)} of the inputs, in {rows:,} rows",
+        "trained": sparse if part <= SPARSE_DENSITY else "dense",
     }
 
 
