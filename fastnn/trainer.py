@@ -108,12 +108,16 @@ class Training:
         self.monitor.begin_epoch(self)
         try:
             seconds = self._make_steps()
-            self.backend.pull()
             self.monitor.check_parameters(self)
+            self.backend.pull()
+            self.monitor.end_epoch(self)
         except BaseException as error:
-            if not isinstance(error, TrainingDiverged):
+            # The network may be what there is to go back to: it is not written before it is known that it need not.
+            if isinstance(error, TrainingDiverged):
+                pass  # it has the parameters from before
+            elif self.backend.is_finite():
                 self.backend.pull()
-            if not self.parameters.is_finite():
+            else:
                 self.monitor.go_back(self)
             raise
         if self.done < self.run.rows:

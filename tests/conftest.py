@@ -54,6 +54,9 @@ class NumpyBackend:
             self.net.weights[i][...] = W
             self.net.biases[i][...] = b
 
+    def is_in_network(self):
+        return False
+
     def is_finite(self):
         return all(np.isfinite(array).all() for array in self.weights + self.biases)
 

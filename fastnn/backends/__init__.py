@@ -83,6 +83,9 @@ class Backend(Protocol):
     def push(self) -> None:
         """Read the network's parameters again: a callback may have changed them."""
 
+    def is_in_network(self) -> bool:
+        """Say whether the network holds all that a step changes, so that `push` goes back to it."""
+
     def is_finite(self) -> bool:
         """Say whether no parameter is NaN or infinite."""
 

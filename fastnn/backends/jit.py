@@ -168,6 +168,7 @@ class JitBackend:
             self._team.threads, -1
         )
         self._sums = np.zeros(-(-layout.parameters // RUN) if self._how[MODE] == GLOBAL else 0)
+        self._in_network = False
         self._row_losses = np.zeros(self._batch)
         self._row_correct = np.zeros(self._batch, dtype=np.int64)
         self.push()
@@ -182,12 +183,18 @@ class JitBackend:
         pack_parameters(self._layout, self._net.weights, self._net.biases, self._parameters)
         if self._how[AVERAGES] >= 0:
             self._moments[self._how[AVERAGES]] = self._parameters
+        self._in_network = not self._moments.size
 
     def pull(self):
         """Write the trained parameters, or their average, into the network."""
         averages = self._how[AVERAGES]
         arena = self._parameters if averages < 0 else self._moments[averages]
         unpack_parameters(self._layout, arena, self._net.weights, self._net.biases)
+        self._in_network = not self._moments.size
+
+    def is_in_network(self):
+        """Whether the network holds all that a step changes, so that `push` goes back to it."""
+        return self._in_network
 
     def is_finite(self):
         """Whether no parameter is NaN or infinite."""
@@ -202,6 +209,7 @@ class JitBackend:
 
     def restore(self, snapshot):
         """Go back to a snapshot."""
+        self._in_network = False
         self._parameters[...], self._moments[...] = snapshot
 
     def _arenas(self):
@@ -223,6 +231,7 @@ class JitBackend:
 
     def load_state(self, state):
         """Go on from a state."""
+        self._in_network = False
         for name, arena in self._arenas().items():
             seen = Parameters(self._net.sizes, self._net.dtype)
             seen.arena[...] = state[name]
@@ -235,6 +244,7 @@ class JitBackend:
     def run(self, chunk):
         """Make the steps of a chunk; return each batch's mean loss, its rows that were right, and the sum of its weights."""
         start = time.perf_counter()
+        self._in_network = False
         arguments, results, _kept = self._arguments(chunk)
         (self._team if self._pace.threads > 1 else ALONE).run(self._kernel, *arguments)
         seconds = time.perf_counter() - start

@@ -91,6 +91,10 @@ class ReferenceBackend:
         name = "parameters" if self._rule.average is None else "average"
         self._take(name, self._arrangement.fill(self._net.arena, self._rows()[name]))
 
+    def is_in_network(self) -> bool:
+        """Say no: the network's numbers are rounded to its dtype."""
+        return False
+
     def is_finite(self) -> bool:
         """Say whether no parameter is NaN or infinite."""
         most = float(np.finfo(self._net.dtype).max)

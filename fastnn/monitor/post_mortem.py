@@ -37,13 +37,12 @@ def with_images(training: "Training", chunk: Chunk) -> Chunk:
     return replace(chunk, X=images.result())
 
 
-def find(training: "Training", snapshot: Any, chunks: list[Chunk], starts: list[Start]) -> Finding | None:
-    """Make the steps since a snapshot again up to the first that is not finite; the backend is left as before that one.
+def find(training: "Training", chunks: list[Chunk], starts: list[Start]) -> Finding | None:
+    """Make the steps since a state again, which the backend has, up to the first that is not finite; it is left as before that.
 
     None, and the backend anywhere, if all are finite this time.
     """
     backend, net = training.backend, training.net
-    backend.restore(snapshot)
     for chunk in chunks:
         chunk = with_images(training, chunk)
         before = backend.snapshot()

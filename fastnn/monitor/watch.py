@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backends import Chunk
+from ..backends import Backend, Chunk
 from . import post_mortem
 from .anomalies import TrainingDiverged, TrainingStopped, TrainingWarning
 from .causes import Start
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..trainer import Training
 
 _PART = 400  # of training's time, that goes into states, and again into looks
+_COPIED = 5e9  # bytes a second, about: what a state takes that is still to be copied
 _EARLY = 10  # steps, before which a loss that does not fall says nothing
 
 # Gradients take so many seconds a parameter to look at: of a larger network than this they wait until there was time for it.
@@ -48,6 +49,7 @@ class Monitor:
         self._looking = self._keeping = self._first = 0.0  # seconds
         self._started = self._kept = time.perf_counter()
         self._state: Any = None
+        self._in_network = False  # whether the network is the state
         self._chunks: list[Chunk] = []
         self._first_loss, self._last_loss = math.nan, math.nan
 
@@ -57,7 +59,14 @@ class Monitor:
 
     def _keep(self, training: "Training") -> None:
         start = time.perf_counter()
-        self._state, self._chunks = training.backend.snapshot(self._state), []
+        self._chunks, self._kept = [], start
+        # At an epoch's begin the network may be the copy, and is until the epoch's end: the first of one of 12 million parameters
+        # takes as long as half a step. (Step by step, callbacks see the network, and it is written at each.)
+        self._in_network = training.backend.is_in_network() and not training.by_step
+        if self._in_network:
+            self._keeping = training.net.arena.nbytes / _COPIED
+            return
+        self._state = training.backend.snapshot(self._state)
         self._kept = time.perf_counter()
         self._keeping = self._kept - start
 
@@ -91,9 +100,12 @@ class Monitor:
             self._last_loss = float(losses.mean())
 
     def check_parameters(self, training: "Training") -> None:
-        """Look at the parameters, and if the loss has not fallen in the fit's first epoch, at the layers."""
-        if not training.parameters.is_finite():
+        """Look at the parameters at an epoch's end, before the network gets them."""
+        if not training.backend.is_finite():
             raise self._diverged(training)
+
+    def end_epoch(self, training: "Training") -> None:
+        """Look at the layers, if the loss has not fallen in the fit's first epoch."""
         # The next look that there is time for may come late; where nothing is learnt, it comes after one epoch.
         if training.epoch == 0 and training.step >= _EARLY and self._last_loss > 0.98 * self._first_loss:
             last = self._chunks[-1]
@@ -102,8 +114,14 @@ class Monitor:
 
     def go_back(self, training: "Training") -> None:
         """Take the parameters of the state that was kept last."""
-        training.backend.restore(self._state)
+        self._restore(training.backend)
         training.backend.pull()
+
+    def _restore(self, backend: Backend) -> None:
+        if self._in_network:
+            backend.push()
+        else:
+            backend.restore(self._state)
 
     def _look(self, training: "Training", chunk: Chunk, net: "MLP | None" = None) -> None:
         """Look at `net`, or where that is None at what the backend has."""
@@ -137,7 +155,8 @@ class Monitor:
 
     def _diverged(self, training: "Training") -> TrainingDiverged:
         """Return the error that says what broke first; backend and network are left as before that step."""
-        finding = post_mortem.find(training, self._state, self._chunks, self._starts)
+        self._restore(training.backend)
+        finding = post_mortem.find(training, self._chunks, self._starts)
         if finding is None:
             self.go_back(training)
             return TrainingDiverged(
