@@ -20,6 +20,7 @@ from .tile import VECTORS, address, fetch_line, lanes
 from .vectors import (
     INT32,
     INT64,
+    counted_loop,
     declare,
     lanes_below,
     load_lanes,
@@ -95,7 +96,6 @@ def _compress_function(module, element):
         for letter, packed in ((f"f{bits}", vector), ("i32", numbers))
     ]
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    entry = builder.block
     first_column = builder.trunc(column, INT32)
 
     def pack(loaded, at, place):
@@ -110,24 +110,12 @@ def _compress_function(module, element):
         ones = builder.bitcast(mask, ir.IntType(vector.count))
         return builder.call(declare(module, "llvm.ctpop.i64", INT64, [INT64]), [builder.zext(ones, INT64)])
 
-    loop, rest = function.append_basic_block("loop"), function.append_basic_block("rest")
-    step = ir.Constant(INT64, vector.count)
+    def pack_vector(at, count):
+        return [builder.add(count, pack(load_vector(builder, builder.gep(x, [at]), vector), at, count))]
+
+    step, zero = ir.Constant(INT64, vector.count), ir.Constant(INT64, 0)
     whole = builder.sub(n, builder.urem(n, step))
-    zero = ir.Constant(INT64, 0)
-    builder.cbranch(builder.icmp_signed("<", zero, whole), loop, rest)
-    builder.position_at_end(loop)
-    at, count = builder.phi(INT64, "at"), builder.phi(INT64, "count")
-    found = builder.add(count, pack(load_vector(builder, builder.gep(x, [at]), vector), at, count))
-    following = builder.add(at, step)
-    at.add_incoming(zero, entry)
-    at.add_incoming(following, loop)
-    count.add_incoming(zero, entry)
-    count.add_incoming(found, loop)
-    builder.cbranch(builder.icmp_signed("<", following, whole), loop, rest)
-    builder.position_at_end(rest)
-    before = builder.phi(INT64)
-    before.add_incoming(zero, entry)
-    before.add_incoming(found, loop)
+    (before,) = counted_loop(builder, zero, whole, step, [zero], pack_vector)
     last = load_lanes(
         builder, builder.gep(x, [whole]), vector, lanes_below(builder, builder.sub(n, whole), vector)
     )

@@ -7,6 +7,7 @@ from numba.core.extending import intrinsic
 from .tile import VECTORS
 from .vectors import (
     INT64,
+    counted_loop,
     lanes_below,
     load_lanes,
     load_vector,
@@ -27,26 +28,22 @@ def _copy_function(module, element, vectors):
     function = shared_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     source, stride, target, rows, last = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    entry = builder.block
-    loop, end = function.append_basic_block("loop"), function.append_basic_block("end")
     mask = lanes_below(builder, last, vector)
-    zero = ir.Constant(INT64, 0)
-    builder.cbranch(builder.icmp_signed("<", zero, rows), loop, end)
-    builder.position_at_end(loop)
-    row = builder.phi(INT64, "row")
-    read = builder.gep(source, [builder.mul(row, stride)])
-    write = builder.gep(target, [builder.mul(row, ir.Constant(INT64, vectors * vector.count))])
-    for v in range(vectors):
-        offset = [ir.Constant(INT64, v * vector.count)]
-        place = builder.gep(read, offset)
-        whole = v < vectors - 1
-        loaded = load_vector(builder, place, vector) if whole else load_lanes(builder, place, vector, mask)
-        store_vector(builder, loaded, builder.gep(write, offset))
-    following = builder.add(row, ir.Constant(INT64, 1))
-    row.add_incoming(zero, entry)
-    row.add_incoming(following, loop)
-    builder.cbranch(builder.icmp_signed("<", following, rows), loop, end)
-    builder.position_at_end(end)
+
+    def copy(row):
+        read = builder.gep(source, [builder.mul(row, stride)])
+        write = builder.gep(target, [builder.mul(row, ir.Constant(INT64, vectors * vector.count))])
+        for v in range(vectors):
+            offset = [ir.Constant(INT64, v * vector.count)]
+            place = builder.gep(read, offset)
+            whole = v < vectors - 1
+            loaded = (
+                load_vector(builder, place, vector) if whole else load_lanes(builder, place, vector, mask)
+            )
+            store_vector(builder, loaded, builder.gep(write, offset))
+        return []
+
+    counted_loop(builder, ir.Constant(INT64, 0), rows, ir.Constant(INT64, 1), [], copy)
     builder.ret_void()
     return function
 

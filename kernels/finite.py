@@ -6,6 +6,7 @@ from numba.core.extending import intrinsic
 
 from .vectors import (
     INT64,
+    counted_loop,
     lanes_below,
     load_lanes,
     load_vector,
@@ -34,9 +35,6 @@ def _finite_function(module, element):
     no_sign = ir.Constant(words, [(1 << (bits - 1)) - 1] * vector.count)
     infinity = (1 << 8) - 1 << 23 if bits == 32 else (1 << 11) - 1 << 52
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    entry = builder.block
-    loop, middle = function.append_basic_block("loop"), function.append_basic_block("middle")
-    single, rest = function.append_basic_block("single"), function.append_basic_block("rest")
     zero, none = ir.Constant(INT64, 0), ir.Constant(words, None)
     group, step = ir.Constant(INT64, _WAYS * vector.count), ir.Constant(INT64, vector.count)
     grouped = builder.sub(n, builder.urem(n, group))
@@ -45,44 +43,18 @@ def _finite_function(module, element):
     def size(loaded):
         return builder.and_(builder.bitcast(loaded, words), no_sign)
 
-    def at(place):
-        return size(load_vector(builder, builder.gep(x, [place]), vector))
+    def largest_at(t, *sizes):
+        """The largest so far, with one more vector for each way."""
+        places = [builder.add(t, ir.Constant(INT64, way * vector.count)) for way in range(len(sizes))]
+        return [
+            _largest(builder, largest, size(load_vector(builder, builder.gep(x, [place]), vector)))
+            for largest, place in zip(sizes, places, strict=True)
+        ]
 
-    builder.cbranch(builder.icmp_signed("<", zero, grouped), loop, middle)
-    builder.position_at_end(loop)
-    t = builder.phi(INT64, "t")
-    sizes = [builder.phi(words) for _ in range(_WAYS)]
-    found = [
-        _largest(builder, largest, at(builder.add(t, ir.Constant(INT64, way * vector.count))))
-        for way, largest in enumerate(sizes)
-    ]
-    following = builder.add(t, group)
-    for phi, first, later in zip((t, *sizes), (zero, *[none] * _WAYS), (following, *found), strict=True):
-        phi.add_incoming(first, entry)
-        phi.add_incoming(later, loop)
-    builder.cbranch(builder.icmp_signed("<", following, grouped), loop, middle)
-
-    builder.position_at_end(middle)
-    ends = [builder.phi(words) for _ in range(_WAYS)]
-    for phi, later in zip(ends, found, strict=True):
-        phi.add_incoming(none, entry)
-        phi.add_incoming(later, loop)
-    largest = ends[0]
-    for end in ends[1:]:
-        largest = _largest(builder, largest, end)
-    builder.cbranch(builder.icmp_signed("<", grouped, whole), single, rest)
-    builder.position_at_end(single)
-    t, before = builder.phi(INT64, "t"), builder.phi(words)
-    after, following = _largest(builder, before, at(t)), builder.add(t, step)
-    for phi, first, later in zip((t, before), (grouped, largest), (following, after), strict=True):
-        phi.add_incoming(first, middle)
-        phi.add_incoming(later, single)
-    builder.cbranch(builder.icmp_signed("<", following, whole), single, rest)
-
-    builder.position_at_end(rest)
-    last = builder.phi(words)
-    last.add_incoming(largest, middle)
-    last.add_incoming(after, single)
+    largest, *others = counted_loop(builder, zero, grouped, group, [none] * _WAYS, largest_at)
+    for other in others:
+        largest = _largest(builder, largest, other)
+    (last,) = counted_loop(builder, grouped, whole, step, [largest], largest_at)
     tail = load_lanes(
         builder, builder.gep(x, [whole]), vector, lanes_below(builder, builder.sub(n, whole), vector)
     )

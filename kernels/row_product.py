@@ -12,6 +12,7 @@ from .tile import address
 from .vectors import (
     INT32,
     INT64,
+    counted_loop,
     fused_multiply_add,
     lanes_below,
     load_lanes,
@@ -41,35 +42,22 @@ def _function(module, element, vectors):
     function = shared_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     count, values, indices, w, ldw, z, last = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    entry = builder.block
-    loop, end = function.append_basic_block("loop"), function.append_basic_block("end")
     mask = lanes_below(builder, last, vector)
-    zero = ir.Constant(INT64, 0)
-    builder.cbranch(builder.icmp_signed("<", zero, count), loop, end)
-    builder.position_at_end(loop)
-    t = builder.phi(INT64, "t")
-    sums = [builder.phi(vector) for _ in range(vectors)]
-    value = splat(builder, builder.load(builder.gep(values, [t])), vector)
-    index = builder.sext(builder.load(builder.gep(indices, [t])), INT64)
-    row = builder.gep(w, [builder.mul(index, ldw)])
-    places = [builder.gep(row, [ir.Constant(INT64, v * vector.count)]) for v in range(vectors)]
-    weights = [load_vector(builder, place, vector) for place in places[:-1]]
-    weights.append(load_lanes(builder, places[-1], vector, mask))
-    found = [
-        fused_multiply_add(builder, value, weight, sum_) for weight, sum_ in zip(weights, sums, strict=True)
-    ]
-    following = builder.add(t, ir.Constant(INT64, 1))
-    starts = (zero, *[ir.Constant(vector, None)] * vectors)
-    for phi, start, later in zip((t, *sums), starts, (following, *found), strict=True):
-        phi.add_incoming(start, entry)
-        phi.add_incoming(later, loop)
-    builder.cbranch(builder.icmp_signed("<", following, count), loop, end)
-    builder.position_at_end(end)
-    for v, (start, later) in enumerate(zip(starts[1:], found, strict=True)):
-        total = builder.phi(vector)
-        total.add_incoming(start, entry)
-        total.add_incoming(later, loop)
-        sums[v] = total
+
+    def add_row(t, *sums):
+        value = splat(builder, builder.load(builder.gep(values, [t])), vector)
+        index = builder.sext(builder.load(builder.gep(indices, [t])), INT64)
+        row = builder.gep(w, [builder.mul(index, ldw)])
+        places = [builder.gep(row, [ir.Constant(INT64, v * vector.count)]) for v in range(vectors)]
+        weights = [load_vector(builder, place, vector) for place in places[:-1]]
+        weights.append(load_lanes(builder, places[-1], vector, mask))
+        return [
+            fused_multiply_add(builder, value, weight, total)
+            for weight, total in zip(weights, sums, strict=True)
+        ]
+
+    zeros = [ir.Constant(vector, None)] * vectors
+    sums = counted_loop(builder, ir.Constant(INT64, 0), count, ir.Constant(INT64, 1), zeros, add_row)
     for v, total in enumerate(sums):
         place = builder.gep(z, [ir.Constant(INT64, v * vector.count)])
         if v < vectors - 1:

@@ -111,3 +111,31 @@ def reduce_vector(builder, value, combine):
         value = combine(value, builder.shuffle_vector(value, undefined, mask))
         half //= 2
     return builder.extract_element(value, ir.Constant(INT32, 0))
+
+
+def counted_loop(builder, start, stop, step, carried, body):
+    """Write `for t in range(start, stop, step): carried = body(t, *carried)`; return what is carried at its end.
+
+    start, stop and step are i64, carried and what body returns lists of values; the builder goes on behind the loop.
+    """
+    before = builder.block
+    loop, after = builder.append_basic_block("loop"), builder.append_basic_block("after")
+    builder.cbranch(builder.icmp_signed("<", start, stop), loop, after)
+    builder.position_at_end(loop)
+    t = builder.phi(INT64, "t")
+    values = [builder.phi(value.type) for value in carried]
+    found = body(t, *values)
+    following = builder.add(t, step)
+    for phi, first, later in zip((t, *values), (start, *carried), (following, *found), strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, builder.block)
+    end = builder.block
+    builder.cbranch(builder.icmp_signed("<", following, stop), loop, after)
+    builder.position_at_end(after)
+    results = []
+    for first, later in zip(carried, found, strict=True):
+        result = builder.phi(first.type)
+        result.add_incoming(first, before)
+        result.add_incoming(later, end)
+        results.append(result)
+    return results

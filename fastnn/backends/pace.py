@@ -16,7 +16,7 @@ class Pace:
 
     Threads meet at barriers several times a step. Where another program takes one's processor, all wait for a time slice of
     some milliseconds: two threads beside two busy programs on two processors took 3.7 (784-100-10, batch 20) to 9.5 times
-    (784-32-32-10) as long as one; with this, 0.75 to 1.3 times (bench/NOTES.md). The first two chunks, of one and
+    (784-32-32-10) as long as one; with this, mostly 0.7 to 2.4, at worst 4.7 (bench/NOTES.md). The first two chunks, of one and
     four steps, are made alone, to know what one thread does; long steps suffer less from waiting, and wait with that.
 
     After a chunk that threads made slower, one thread makes 2 chunks, then after a short trial of all 4, 8 ... 32. (With 16 at
