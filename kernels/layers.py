@@ -27,7 +27,7 @@ from .layout import (
 from .layout import SCALE as DROPOUT_SCALE
 from .processor import VECTOR_BYTES
 from .sync import share
-from .tile import MASK, ROWS, SCALE, STORE, VECTORS, address, multiply_rows
+from .tile import MASK, ROWS, SCALE, STORE, TURNS, VECTORS, address, multiply_rows
 from .transpose import transpose_block
 
 
@@ -45,7 +45,7 @@ def panels(columns, itemsize):
 
 
 # What a plan for fetching memory ahead holds: five numbers that a tile reads, and three for all tiles of a phase.
-_NUMBERS, _BASE, _STRIDE, _LINE_STEP, _TURNS, _FIRST_NUMBER, _ROWS, _ROW_BYTES = range(8)
+_NUMBERS, _BASE, _STRIDE, _LINE_STEP, _ROUNDS, _FIRST_NUMBER, _ROWS, _ROW_BYTES = range(8)
 PLAN_WORDS = 8
 
 
@@ -68,11 +68,13 @@ def plan_tile(plan, tile, tiles, depth):
     rows = (tile + 1) * plan[_ROWS] // tiles - first
     if rows == 0:
         return 0
-    turns = (depth + rows - 1) // rows
+    # A row may have fewer rounds than lines, then the rest of it is left to be waited for, but a tile asks for no rows beyond
+    # its own.
+    rounds = max(1, (depth // TURNS + rows - 1) // rows)
     plan[_NUMBERS] = plan[_FIRST_NUMBER] + 8 * first
-    plan[_TURNS] = turns
-    # A line is 64 bytes; where there are more turns than lines, some are asked for twice, which costs nothing.
-    plan[_LINE_STEP] = min(64, (plan[_ROW_BYTES] + turns - 1) // turns)
+    plan[_ROUNDS] = rounds
+    # A line is 64 bytes; where there are more rounds than lines, some are asked for twice, which costs nothing.
+    plan[_LINE_STEP] = min(64, (plan[_ROW_BYTES] + rounds - 1) // rounds)
     return address(plan, 0)
 
 

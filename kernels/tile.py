@@ -19,9 +19,10 @@ What happens to acc is the `mode`; not every tile has every mode, see tile_code.
     SCALE     C[i, j]  = acc E[i, j]                  any other derivative; E is laid out as C, and may be C
     STORE_PART, UPDATE_PART    C[i, j] = acc, or += acc, for the first `extra` columns only: the others are not touched
 
-A tile can ask for memory that is needed later, one cache line a turn of its loop: `ahead` is 0, or the address of five int64,
+A tile can ask for memory that is needed later, one cache line a round, TURNS of k, of its loop: `ahead` is 0, or the address of
+five int64,
 
-    where numbers of rows stand, where row 0 is, bytes from row to row, bytes from one line to the next, turns a row
+    where numbers of rows stand, where row 0 is, bytes from row to row, bytes from one line to the next, rounds a row
 
 Source for the shape: BLIS' micro-kernels (Van Zee and van de Geijn, 2015, section 4), here without packing A.
 """
@@ -37,6 +38,7 @@ from .tile_code import ROWS_AHEAD as ROWS_AHEAD
 from .tile_code import SCALE as SCALE
 from .tile_code import STORE as STORE
 from .tile_code import STORE_PART as STORE_PART
+from .tile_code import TURNS as TURNS
 from .tile_code import UPDATE as UPDATE
 from .tile_code import UPDATE_PART as UPDATE_PART
 from .tile_code import VECTORS as VECTORS
