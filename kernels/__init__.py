@@ -2,6 +2,7 @@
 
 processor   the vector width chosen for it            tile       the register tile in LLVM's vector IR
 layout      where a network's numbers lie             layers     a dense layer's three products, cut into tiles
+shares      which thread computes which tiles
 compress    rows that are mostly zeros                sparse     a first layer's two products over them
 functions   small kernels that are called by address: activations, losses, update (the optimisers), dropout
 optimize    what becomes of a gradient: when it is applied, clipping, limits of norms

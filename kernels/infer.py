@@ -11,6 +11,7 @@ from .layers import PLAN_WORDS, forward, panels, row_places, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import room_for_row, row_product
+from .shares import open_queues, queue_of
 from .sparse import sparse_forward
 from .sync import share
 from .tile import address
@@ -34,6 +35,7 @@ def infer_rows(
     own = outputs[thread]
     layers = table.shape[0]
     nothing = np.zeros(PLAN_WORDS, dtype=np.int64)
+    queues = open_queues(sync, thread)
     no_slopes = own[:0]
     no_key = np.uint64(1)
     output = table[layers - 1]
@@ -77,8 +79,8 @@ def infer_rows(
                 )  # fmt: skip
             else:
                 forward(
-                    0, tiles, rows, layer, constants[index], parameters, address(places, index * block), own,
-                    no_slopes, no_key, nothing,
+                    queue_of(queues, 0, 0, 1, 0, tiles), rows, layer, constants[index], parameters,
+                    address(places, index * block), own, no_slopes, no_key, nothing,
                 )  # fmt: skip
         z = address(own, output[OUTPUT])
         if objective.size > 0:

@@ -30,9 +30,11 @@ from .tile import address
 from .vectors import INT64
 
 # Words of the array `sync` behind those of the barrier: how many threads are through with the job, and whether one failed;
-# the job, three addresses; whether one will be posted for certain; and for each thread but the first its state, all on cache
-# lines of their own.
+# the job, three addresses; whether one will be posted for certain; and for each thread its state and, while it is at work, what
+# is left of its shares of it (shares.py); all on cache lines of their own.
 _FINISHED, _FAILED, _JOB, EXPECTED, _STATES = range(BARRIER_WORDS, BARRIER_WORDS + 40, 8)
+THREAD_WORDS = 8
+QUEUES = _STATES + 1
 
 # States of a thread: in Python, to be woken; in `serve`, until it falls asleep; claimed by `lead`; told to run the job.
 _ASLEEP, _WAITING, _CLAIMED, _POSTED = range(4)
@@ -48,7 +50,7 @@ DONE, FAILED, ASLEEP, OTHER_TYPES = range(4)
 
 def sync_words(threads):
     """How long a team's array `sync` is."""
-    return _STATES + 8 * threads
+    return _STATES + THREAD_WORDS * threads
 
 
 @intrinsic
@@ -129,9 +131,9 @@ def _lead(job, kernel, block, threads, woken, sync):
     # Those that were woken will come, sooner or later, and find the job; the others have to be there.
     if not woken:
         for thread in range(1, threads):
-            if not exchange_if(sync + 8 * (_STATES + 8 * thread), _WAITING, _CLAIMED):
+            if not exchange_if(sync + 8 * (_STATES + THREAD_WORDS * thread), _WAITING, _CLAIMED):
                 for claimed in range(1, thread):
-                    atomic_store(sync + 8 * (_STATES + 8 * claimed), _WAITING)
+                    atomic_store(sync + 8 * (_STATES + THREAD_WORDS * claimed), _WAITING)
                 return ASLEEP
     atomic_store(sync + 8 * ARRIVED, 0)
     atomic_store(sync + 8 * ABORTED, 0)
@@ -141,7 +143,7 @@ def _lead(job, kernel, block, threads, woken, sync):
     atomic_store(sync + 8 * (_JOB + 1), kernel)
     atomic_store(sync + 8 * (_JOB + 2), block)
     for thread in range(1, threads):
-        atomic_store(sync + 8 * (_STATES + 8 * thread), _POSTED)
+        atomic_store(sync + 8 * (_STATES + THREAD_WORDS * thread), _POSTED)
     atomic_store(sync + 8 * EXPECTED, 0)
     failed = _call_job(job, 0, threads, kernel, block)
     if failed != 0:
@@ -171,7 +173,7 @@ def lead(kernel, key, threads, woken, *arguments):
 def serve(thread, threads, sync):
     """Run what `lead` posted for `thread`, and what it posts next, until nothing came for a while."""
     place = address(sync, 0)
-    state = place + 8 * (_STATES + 8 * thread)
+    state = place + 8 * (_STATES + THREAD_WORDS * thread)
     exchange_if(state, _ASLEEP, _WAITING)  # a job may be there
     spins = 0
     while True:

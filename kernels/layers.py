@@ -1,7 +1,7 @@
 """The three matrix products of a dense layer, cut into register tiles: forward, gradient of the inputs, update.
 
-A product's tiles are numbered panel by panel, and within a panel strip by strip; a thread computes the tiles
-[first, last) that it is given. Each element is computed by one thread, in one order: any cut gives the same bits.
+A product's tiles are numbered panel by panel, and within a panel strip by strip; a thread computes those that it finds in its
+queue. Each element is computed by one thread, in one order: whoever computes it, the bits are the same.
 """
 
 from ._jit import helper, inlined
@@ -26,7 +26,7 @@ from .layout import (
 )
 from .layout import SCALE as DROPOUT_SCALE
 from .processor import VECTOR_BYTES
-from .sync import share
+from .shares import next_tiles
 from .tile import MASK, ROWS, SCALE, STORE, TURNS, VECTORS, address, multiply_rows
 from .transpose import transpose_block
 
@@ -61,8 +61,11 @@ def plan_rows(plan, first, last, numbers, base, stride, row_bytes):
 
 @helper
 def plan_tile(plan, tile, tiles, depth):
-    """Set the plan for one of so many tiles, with `depth` turns; return its address, or 0 where there is nothing to fetch."""
-    if plan[_ROWS] == 0:
+    """Set the plan for one of so many tiles, with `depth` turns; return its address, or 0 where there is nothing to fetch.
+
+    Nothing is fetched with tiles that are none of these: those of another thread's share.
+    """
+    if plan[_ROWS] == 0 or tile < 0 or tile >= tiles:
         return 0
     first = tile * plan[_ROWS] // tiles
     rows = (tile + 1) * plan[_ROWS] // tiles - first
@@ -76,39 +79,6 @@ def plan_tile(plan, tile, tiles, depth):
     # A line is 64 bytes; where there are more rounds than lines, some are asked for twice, which costs nothing.
     plan[_LINE_STEP] = min(64, (plan[_ROW_BYTES] + rounds - 1) // rounds)
     return address(plan, 0)
-
-
-@helper
-def run_of_strips(tile, last, count):
-    """The strips [begin, end) of the panel that `tile` is in, from it on and before tile `last`; a panel has `count` strips."""
-    begin = tile % count
-    return begin, min(count, begin + last - tile)
-
-
-# What a tile of one vector and one of two cost: 12 x 1 takes 0.65 of the time of 12 x 2, as it loads as many elements of A.
-_ONE_VECTOR, _TWO_VECTORS = 2, 3
-
-
-@helper
-def share_tiles(columns, count, itemsize, thread, threads):
-    """The tiles [first, last) of a product that belong to `thread`, `columns` wide (whole vectors), `count` strips a panel.
-
-    They are shared out by what they cost, as the last panel may have one vector. (784-100-10 has three panels of two and one
-    of one: with batches of 256, by number, one of two threads took 20 % longer than the other.)
-    """
-    vectors = columns // (VECTOR_BYTES // itemsize)
-    wide = vectors // VECTORS * count  # tiles, and then come those of one vector
-    cost = _TWO_VECTORS * wide + _ONE_VECTOR * (vectors % VECTORS) * count
-    first, last = share(cost, thread, threads)
-    return _tile_at(first, wide), _tile_at(last, wide)
-
-
-@helper
-def _tile_at(cost, wide):
-    """The number of tiles that come nearest to this cost."""
-    if cost <= _TWO_VECTORS * wide:
-        return (cost + _TWO_VECTORS // 2) // _TWO_VECTORS
-    return wide + (cost - _TWO_VECTORS * wide + _ONE_VECTOR // 2) // _ONE_VECTOR
 
 
 @helper
@@ -137,8 +107,8 @@ def activate(first_row, rows, column, width, layer, constants, y, slopes, key):
 
 
 @inlined
-def forward(first, last, rows, layer, constants, parameters, x, y, slopes, key, plan):
-    """Y = f(X W + b), tiles [first, last): X (rows, fan_in), Y (rows, fan_out) in y at the layer's place.
+def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
+    """Y = f(X W + b), the tiles of a queue: X (rows, fan_in), Y (rows, fan_out) in y at the layer's place.
 
     x: the address of X's rows' addresses. slopes, key: see `activate`.
     """
@@ -148,14 +118,16 @@ def forward(first, last, rows, layer, constants, parameters, x, y, slopes, key, 
     fan_in, stride = layer[FAN_IN], layer[STRIDE]
     count = strips(rows)
     low = y.dtype.type(0) if layer[ACTIVATION] == RELU else y.dtype.type(-float("inf"))
-    tile = first
-    while tile < last:
-        column = tile // count * panel
+    whose, first, last = queue[2], queue[4], queue[5]
+    while True:
+        begin, end, whose = next_tiles(queue, whose, layer[PADDED_OUT] // vector, count, fan_in)
+        if begin == end:
+            break
+        column = begin // count * panel
         width = min(panel, layer[PADDED_OUT] - column)
-        first_strip, end_strip = run_of_strips(tile, last, count)
-        start = first_strip * rows // count
-        for strip in range(first_strip, end_strip):
-            stop = (strip + 1) * rows // count
+        start = begin % count * rows // count
+        for tile in range(begin, end):
+            stop = (tile % count + 1) * rows // count
             multiply_rows(
                 stop - start,
                 width // vector,
@@ -173,7 +145,6 @@ def forward(first, last, rows, layer, constants, parameters, x, y, slopes, key, 
             if layer[ACTIVATION] == CALLED:
                 activate(start, stop - start, column, width, layer, constants, y, slopes, key)
             start = stop
-            tile += 1
 
 
 @inlined
@@ -202,8 +173,8 @@ def _transpose_panel(layer, parameters, column, width, out):
 
 
 @inlined
-def backward(first, last, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, numbers):
-    """dX = (dZ W^T) * f'(X), tiles [first, last): X from outputs and dX to gradients at `below`.
+def backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, numbers):
+    """dX = (dZ W^T) * f'(X), the tiles of a queue: X from outputs and dX to gradients at `below`.
 
     dz: the address of dZ's rows' addresses. Where f is CALLED, f'(X) lies where dX goes.
     """
@@ -214,16 +185,22 @@ def backward(first, last, rows, layer, below, parameters, dz, outputs, gradients
     count = strips(rows)
     activation = below[ACTIVATION]
     mode = MASK if activation == RELU else (STORE if activation == IDENTITY else SCALE)
-    tile = first
-    while tile < last:
-        column = tile // count * panel
+    thread, last = queue[2], queue[5]
+    whose = thread
+    transposed = -1
+    while True:
+        begin, end, whose = next_tiles(queue, whose, below[PADDED_OUT] // vector, count, layer[FAN_OUT])
+        if begin == end:
+            break
+        column = begin // count * panel
         width = min(panel, below[PADDED_OUT] - column)
-        _transpose_panel(layer, parameters, column, width, scratch)
-        first_strip, end_strip = run_of_strips(tile, last, count)
+        if column != transposed:
+            _transpose_panel(layer, parameters, column, width, scratch)
+            transposed = column
         # The rows of W that the next panel transposes, one piece in each of W's panels, come from afar: fetched while this panel
         # is used they cost a third less. (A last panel that is narrower is left to be waited for.)
         following = column + panel
-        more = following < below[PADDED_OUT] and tile + end_strip - first_strip < last
+        more = whose == thread and following < below[PADDED_OUT] and following // panel * count < last
         plan_rows(
             plan,
             0,
@@ -233,9 +210,9 @@ def backward(first, last, rows, layer, below, parameters, dz, outputs, gradients
             layer[FAN_IN] * panel * itemsize,
             panel * panel * itemsize,
         )
-        start = first_strip * rows // count
-        for strip in range(first_strip, end_strip):
-            stop = (strip + 1) * rows // count
+        start = begin % count * rows // count
+        for tile in range(begin, end):
+            stop = (tile % count + 1) * rows // count
             place = below[OUTPUT] + start * stride + column
             multiply_rows(
                 stop - start,
@@ -249,10 +226,9 @@ def backward(first, last, rows, layer, below, parameters, dz, outputs, gradients
                 0 if mode == STORE else address(outputs if mode == MASK else gradients, place),
                 outputs.dtype.type(-float("inf")),
                 mode,
-                plan_tile(plan, strip, count, layer[FAN_OUT]),
+                plan_tile(plan, tile % count, count, layer[FAN_OUT]),
             )
             start = stop
-            tile += 1
 
 
 @helper

@@ -29,8 +29,8 @@ VECTORS = 2
 ROWS = host().tile_rows
 
 TURNS = 2
-"""Of a round of the loop, a turn being one k: it reloads the pointers that the registers have no room for. (Rounds of one turn, on
-an Intel Xeon of 2023: the update of 784-32-32-10, batch 500, 8 % slower, of 784-1000-1000-10 4 %.)"""
+"""Of a round of the loop, a turn being one k: it reloads the pointers that the registers have no room for. (Rounds of one turn,
+on an Intel Xeon of 2023: the update of 784-32-32-10, batch 500, 8 % slower, of 784-1000-1000-10 4 %.)"""
 
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 

@@ -19,14 +19,13 @@ from .layers import (
     plan_rows,
     plan_tile,
     row_places,
-    run_of_strips,
-    share_tiles,
     strips,
 )
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE, WEIGHTS
 from .optimize import APPLY_KEPT, DIRECT, LIMIT_NORMS, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .random import subkey
+from .shares import next_tiles, open_queues, queue_of, share_tiles
 from .sparse import sparse_forward, sparse_update
 from .sync import barrier, share
 from .tile import ROWS_AHEAD, STORE, UPDATE, VECTORS, address, fetch_line, multiply_columns
@@ -72,11 +71,17 @@ def _drop_entries(thread, threads, rows, columns, values, indices, pointers, inp
 
 
 @helper
+def _share(columns, count, itemsize, thread, threads):
+    """A thread's share of a product's tiles, `columns` wide (whole vectors), `count` strips a panel."""
+    return share_tiles(columns // (VECTOR_BYTES // itemsize), count, thread, threads)
+
+
+@helper
 def _output_rows(thread, threads, rows, layer, itemsize):
     """The rows whose loss this thread computes: where one panel holds all classes, those whose logits it computed."""
     if panels(layer[PADDED_OUT], itemsize) == 1:
-        first, last = share_tiles(layer[PADDED_OUT], strips(rows), itemsize, thread, threads)
         count = strips(rows)
+        first, last = _share(layer[PADDED_OUT], count, itemsize, thread, threads)
         return first * rows // count, last * rows // count
     return share(rows, thread, threads)
 
@@ -104,10 +109,8 @@ def _loss(first, last, layer, outputs, gradients, batch, objective, numbers, tot
 
 
 @inlined
-def _update_layer(
-    thread, threads, rows, layer, how, settings, parameters, moments, x, gradients, scratch, plan,
-):  # fmt: skip
-    """dW = X^T dZ and db = sum of dZ's rows, each tile applied to its weights while it is in the first-level cache.
+def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gradients, scratch, plan):
+    """dW = X^T dZ and db = sum of dZ's rows, the tiles of a queue, each applied to its weights while it is in the first cache.
 
     x: the address of X's rows' addresses.
     """
@@ -116,21 +119,22 @@ def _update_layer(
     panel = VECTORS * vector
     fan_in = layer[FAN_IN]
     count = strips(fan_in)
-    begin, end = share_tiles(layer[PADDED_OUT], count, itemsize, thread, threads)
     direct = how[MODE] == DIRECT
     s = -settings[0, RATE] if direct else parameters.dtype.type(-float("inf"))
-    tile = begin
-    while tile < end:
-        column = tile // count * panel
+    whose, first, last = queue[2], queue[4], queue[5]
+    while True:
+        begin, end, whose = next_tiles(queue, whose, layer[PADDED_OUT] // vector, count, rows)
+        if begin == end:
+            break
+        column = begin // count * panel
         width = min(panel, layer[PADDED_OUT] - column)
-        first_strip, end_strip = run_of_strips(tile, end, count)
-        if first_strip == 0:
+        if begin % count == 0:
             sums = scratch[:width]
             bias_gradient(rows, layer, column, width, gradients, sums)
             apply_gradient(how, settings[1], parameters, moments, layer[BIAS] + column, sums, width)
-        start = first_strip * fan_in // count
-        for strip in range(first_strip, end_strip):
-            stop = (strip + 1) * fan_in // count
+        start = begin % count * fan_in // count
+        for tile in range(begin, end):
+            stop = (tile % count + 1) * fan_in // count
             place = layer[WEIGHTS] + column * fan_in + start * width
             size = (stop - start) * width
             multiply_columns(
@@ -146,18 +150,17 @@ def _update_layer(
                 0,
                 s,
                 UPDATE if direct else STORE,
-                plan_tile(plan, tile - begin, end - begin, rows),
+                plan_tile(plan, tile - first, last - first, rows),
             )
             if not direct:
                 apply_gradient(how, settings[0], parameters, moments, place, scratch, size)
             start = stop
-            tile += 1
 
 
 @inlined
 def _step(
     thread, threads, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs, gradients,
-    scratch, sums, x_start, x_stride, data, batch, following, plans, counting, places, results,
+    scratch, sums, x_start, x_stride, data, batch, following, plans, counting, places, queues, results,
 ):  # fmt: skip
     """One training step; False if the team was told to give up.
 
@@ -165,6 +168,7 @@ def _step(
     objective    as in train_steps, with its numbers and this batch's sum of weights
     data         X, row_starts, columns, data, bounds, values, indices, pointers, ahead
     results      row_losses, row_correct
+    queues       as in shares.py
     places       int64 (2 * layers + 1, rows and more): where the rows of each layer's inputs and of the outputs are, then of
                  each dZ
     """
@@ -211,6 +215,7 @@ def _step(
     for index in range(layers):
         layer = table[index]
         layer_key = subkey(key, index + 1)
+        in_one_panel = False
         if index == 0 and compressed:
             sparse_forward(
                 thread, threads, rows, layer, constants[0], parameters, values, indices, pointers, outputs, gradients,
@@ -218,16 +223,13 @@ def _step(
             )  # fmt: skip
         else:
             # One call for all layers: Numba copies what is inlined, and compiling two copies takes 1.5 s longer.
-            begin, end = share_tiles(layer[PADDED_OUT], strips(rows), itemsize, thread, threads)
+            first, last = _share(layer[PADDED_OUT], strips(rows), itemsize, thread, threads)
+            in_one_panel = index == layers - 1 and panels(layer[PADDED_OUT], itemsize) == 1
             forward(
-                begin, end, rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
+                queue_of(queues, 0, thread, 1 if in_one_panel else threads, first, last),
+                rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
                 gradients, layer_key, plans[min(index, 1)],
             )  # fmt: skip
-        in_one_panel = (
-            index == layers - 1
-            and panels(layer[PADDED_OUT], itemsize) == 1
-            and not (compressed and index == 0)
-        )
         if not in_one_panel and not barrier(sync, threads):
             return False
     _loss(
@@ -235,16 +237,16 @@ def _step(
     )
     if not barrier(sync, threads):
         return False
-    # dX of a layer needs its weights from before the update, so the update of the layer above shares a phase with dX below.
+    # dX of a layer needs its weights from before the update, so the update of the layer above shares a phase with dX below, and
+    # that of the second layer with that of the first.
     for index in range(layers - 1, -1, -1):
         layer = table[index]
         if index > 0:
             below = table[index - 1]
-            begin, end = share_tiles(below[PADDED_OUT], strips(rows), itemsize, thread, threads)
+            first, last = _share(below[PADDED_OUT], strips(rows), itemsize, thread, threads)
+            queue = queue_of(queues, 1, thread, threads, first, last)
             dz = address(places, (layers + 1 + index) * places.shape[1])
-            backward(
-                begin, end, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, counting
-            )
+            backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, counting)
             if not barrier(sync, threads):
                 return False
         elif compressed:
@@ -256,8 +258,10 @@ def _step(
             continue
         else:
             plan_rows(plan, half, last_ahead, following, address(X, 0), row_bytes, row_bytes)
+        first, last = _share(layer[PADDED_OUT], strips(layer[FAN_IN]), itemsize, thread, threads)
         _update_layer(
-            thread, threads, rows, layer, how, settings, parameters, moments, address(places, index * places.shape[1]),
+            queue_of(queues, 0 if index > 0 else 1, thread, threads, first, last),
+            rows, layer, how, settings, parameters, moments, address(places, index * places.shape[1]),
             gradients, scratch, plans[min(index, 1)],
         )  # fmt: skip
     if how[APPLY_KEPT] != 0:
@@ -299,6 +303,7 @@ def train_steps(
     state = flush_denormals()
     address_of_sync = address(sync, 0)
     scratch = scratches[thread]
+    queues = open_queues(sync, thread)
     plans = np.zeros((2, PLAN_WORDS), dtype=np.int64)
     widest = 0  # not max(): Numba takes 0.35 s longer
     for layer in table:
@@ -324,7 +329,7 @@ def train_steps(
         if not _step(
             thread, threads, address_of_sync, table, constants, inputs, (objective, numbers, totals[step]), how, own,
             subkey(stream, first_step + step), parameters, moments, outputs, gradients, scratch, sums, x_place, x_stride, data,
-            batch, following, plans, counting, places, (row_losses, row_correct),
+            batch, following, plans, counting, places, queues, (row_losses, row_correct),
         ):  # fmt: skip
             break
         if thread == 0:

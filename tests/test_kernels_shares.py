@@ -5,8 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastnn.kernels import layers, train
+from fastnn.kernels import train
 from fastnn.kernels.layout import COLUMNS, FAN_OUT, PADDED_OUT
+from fastnn.kernels.shares import share_tiles
 from fastnn.kernels.tile import ROWS, lanes
 
 LANES = lanes(4)
@@ -14,7 +15,7 @@ COST = {1: 2, 2: 3}
 
 
 def shares(vectors, strips, threads):
-    return [layers.share_tiles(vectors * LANES, strips, 4, thread, threads) for thread in range(threads)]
+    return [share_tiles(vectors, strips, thread, threads) for thread in range(threads)]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -39,6 +40,6 @@ def test_a_thread_has_the_loss_of_the_rows_whose_logits_it_computes(strips, clas
     layer[FAN_OUT], layer[PADDED_OUT] = classes, -(-classes // LANES) * LANES
     rows = strips * ROWS - 1
     for thread in range(threads):
-        first, last = layers.share_tiles(layer[PADDED_OUT], strips, 4, thread, threads)
+        first, last = share_tiles(layer[PADDED_OUT] // LANES, strips, thread, threads)
         expected = first * rows // strips, last * rows // strips
         assert train._output_rows(thread, threads, rows, layer, 4) == expected
