@@ -2,7 +2,6 @@
 
 processor   the vector width chosen for it            tile       the register tile in LLVM's vector IR
 layout      where a network's numbers lie             layers     a dense layer's three products, cut into tiles
-shares      which thread computes which tiles
 compress    rows that are mostly zeros                sparse     a first layer's two products over them
 functions   small kernels that are called by address: activations, losses, update (the optimisers), dropout
 optimize    what becomes of a gradient: when it is applied, clipping, limits of norms
@@ -12,7 +11,8 @@ random      random numbers by counter                 augment    distorted copie
 vectors     pieces of vector IR                       transpose  a block of numbers, in registers
 train       chunks of whole training steps            infer      forward passes
 product, elementwise, operations     products and functions of arrays, for users
-threads, sync, denormals             teams of threads, their barrier, their floating-point state
+threads, jobs, sync, shares          teams of threads, what they are told to do, their barrier, who computes which tiles
+clock, denormals                     the time, and the floating-point state, inside kernels
 peak        the processor's peak rate, measured
 _jit, _kernel, arrays                compiling, compiled functions, arrays as kernels want them
 _cache, _machine_code                the files of compiled kernels, what is in them and how it is put to use

@@ -74,7 +74,7 @@ def infer_rows(
             tiles = panels(layer[PADDED_OUT], own.itemsize) * strips(rows)
             if index == 0 and compressed:
                 sparse_forward(
-                    0, 1, rows, layer, constants[0], parameters, values[thread], indices[thread], pointers[thread], own,
+                    queues, 0, 1, rows, layer, constants[0], parameters, values[thread], indices[thread], pointers[thread], own,
                     no_slopes, no_key,
                 )  # fmt: skip
             else:

@@ -30,9 +30,9 @@ from .tile import address
 from .vectors import INT64
 
 # Words of the array `sync` behind those of the barrier: how many threads are through with the job, and whether one failed;
-# the job, three addresses; whether one will be posted for certain; and for each thread its state and, while it is at work, what
-# is left of its shares of it (shares.py); all on cache lines of their own.
-_FINISHED, _FAILED, _JOB, EXPECTED, _STATES = range(BARRIER_WORDS, BARRIER_WORDS + 40, 8)
+# the job, three addresses; whether one will be posted for certain; whether all but the caller are to leave the job; and for each
+# thread its state and, while it is at work, what is left of its shares (shares.py); all on cache lines of their own.
+_FINISHED, _FAILED, _JOB, EXPECTED, LEAVE, _STATES = range(BARRIER_WORDS, BARRIER_WORDS + 48, 8)
 THREAD_WORDS = 8
 QUEUES = _STATES + 1
 
@@ -139,6 +139,7 @@ def _lead(job, kernel, block, threads, woken, sync):
     atomic_store(sync + 8 * ABORTED, 0)
     atomic_store(sync + 8 * _FINISHED, 0)
     atomic_store(sync + 8 * _FAILED, 0)
+    atomic_store(sync + 8 * LEAVE, 0)
     atomic_store(sync + 8 * _JOB, job)
     atomic_store(sync + 8 * (_JOB + 1), kernel)
     atomic_store(sync + 8 * (_JOB + 2), block)

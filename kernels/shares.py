@@ -27,8 +27,8 @@ _QUEUES_WORDS = 5
 # A thread looks at so many others' shares: a look costs 0.1 us, and where there are many threads a phase is short.
 _OTHERS = 3
 
-# Tiles are taken in groups that have at least so many turns, about 1 us: it costs 10 ns, from another's share 0.2 us.
-_TURNS = 256
+# Tiles are taken in groups that have at least so many turns, which take about 1 us: it costs 10 ns, from another's share 0.2 us.
+LONG = 256
 
 # What a tile of one vector and one of two cost: 12 x 1 takes 0.65 of the time of 12 x 2, as it loads as many elements of A.
 _ONE_VECTOR, _TWO_VECTORS = 2, 3
@@ -85,7 +85,7 @@ def next_tiles(queue, whose, vectors, count, depth):
     whose: the thread itself at first, then what the last call returned. vectors, count: as in share_tiles, which made the shares.
     """
     place, tag, thread, threads, first, last = queue
-    least = max(1, _TURNS // max(1, depth))
+    least = max(1, LONG // max(1, depth))
     while True:
         if whose != thread:
             first, last = share_tiles(vectors, count, whose, threads)
@@ -115,7 +115,7 @@ def _take(place, tag, first, last, count, least, own, alone):
                 some = left if alone else max(least, left // 4)
                 end = min(low + some, high, (low // count + 1) * count)
             low = end
-        elif left > least:
+        elif left >= least:
             begin, end = max(high - max(least, left // 2), (high - 1) // count * count), high
             high = begin
         # An empty share, too, gets the tag, which would come round after 128 phases.

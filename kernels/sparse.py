@@ -20,6 +20,7 @@ from .layers import activate, bias_gradient
 from .layout import ACTIVATION, BIAS, CALLED, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
 from .optimize import DIRECT, MODE, apply_gradient
 from .processor import VECTOR_BYTES
+from .shares import LONG, next_tiles, queue_of, share_tiles
 from .sync import share
 from .tile import VECTORS, address
 from .update import RATE
@@ -39,6 +40,9 @@ UNROLL = 4
 
 # A pass over a row's entries serves this many panels: their values and columns are read once for both.
 PANELS = 2
+
+# Of a pass's rows at least, with several threads: 784-32-32-10 has one pass.
+_PIECES = 4
 
 LINE_BYTES = 64
 
@@ -294,51 +298,65 @@ def _passes(layer, itemsize):
     return (layer[PADDED_OUT] + wide - 1) // wide
 
 
+@helper
+def _pieces(threads):
+    """In how many pieces a pass's rows are cut, for threads to help each other."""
+    return 1 if threads == 1 else max(threads, _PIECES)
+
+
 @inlined
 def sparse_forward(
-    thread, threads, rows, layer, constants, parameters, values, indices, pointers, y, slopes, key
+    queues, thread, threads, rows, layer, constants, parameters, values, indices, pointers, y, slopes, key
 ):
-    """Y = f(X W + b) for the first `rows` compressed rows, this thread's share; the others as in layers.forward."""
+    """Y = f(X W + b) for the first `rows` compressed rows, shared out by `queues`; the others as in layers.forward."""
     vector = VECTOR_BYTES // y.itemsize
     panel = VECTORS * vector
     stride = layer[STRIDE]
     blocks = pointers.shape[1] - 1
     everything = y.dtype.type(-float("inf"))
     low = y.dtype.type(0) if layer[ACTIVATION] == RELU else everything
-    # Each pass's rows in as many parts as there are threads: whole passes to each thread, where there are enough.
-    first, last = share(_passes(layer, y.itemsize) * threads, thread, threads)
-    for part in range(first, last):
-        column = part // threads * PANELS * panel
-        width = min(PANELS * panel, layer[PADDED_OUT] - column)
-        start, stop = share(rows, part % threads, threads)
-        w = address(parameters, layer[WEIGHTS] + column * layer[FAN_IN])
-        z = address(y, layer[OUTPUT] + start * stride + column)
-        for block in range(blocks):
-            _sparse_forward(
-                width // vector,
-                stop - start,
-                address(pointers, start * (blocks + 1) + block),
-                blocks + 1,
-                address(indices, 0),
-                address(values, 0),
-                w,
-                w + panel * layer[FAN_IN] * y.itemsize,
-                z,
-                stride,
-                z if block else address(parameters, layer[BIAS] + column),
-                stride if block else 0,
-                low if block == blocks - 1 else everything,
-            )
-        if layer[ACTIVATION] == CALLED:
-            activate(start, stop - start, column, width, layer, constants, y, slopes, key)
+    # Whole passes to each thread, where there are enough.
+    pieces = _pieces(threads)
+    parts = _passes(layer, y.itemsize) * pieces
+    first, last = share_tiles(1, parts, thread, threads)
+    queue = queue_of(queues, 0, thread, threads, first, last)
+    whose = queue[2]
+    while True:
+        begin, end, whose = next_tiles(queue, whose, 1, parts, LONG)
+        if begin == end:
+            break
+        for part in range(begin, end):
+            column = part // pieces * PANELS * panel
+            width = min(PANELS * panel, layer[PADDED_OUT] - column)
+            start, stop = share(rows, part % pieces, pieces)
+            w = address(parameters, layer[WEIGHTS] + column * layer[FAN_IN])
+            z = address(y, layer[OUTPUT] + start * stride + column)
+            for block in range(blocks):
+                _sparse_forward(
+                    width // vector,
+                    stop - start,
+                    address(pointers, start * (blocks + 1) + block),
+                    blocks + 1,
+                    address(indices, 0),
+                    address(values, 0),
+                    w,
+                    w + panel * layer[FAN_IN] * y.itemsize,
+                    z,
+                    stride,
+                    z if block else address(parameters, layer[BIAS] + column),
+                    stride if block else 0,
+                    low if block == blocks - 1 else everything,
+                )
+            if layer[ACTIVATION] == CALLED:
+                activate(start, stop - start, column, width, layer, constants, y, slopes, key)
 
 
 @inlined
 def sparse_update(
-    thread, threads, rows, layer, how, settings, parameters, moments, values, indices, pointers, bounds, gradients, scratch,
-    X, following, ahead,
+    queues, thread, threads, rows, layer, how, settings, parameters, moments, values, indices, pointers, bounds, gradients,
+    scratch, X, following, ahead,
 ):  # fmt: skip
-    """dW = X^T dZ for the first `rows` compressed rows and its update, this thread's share of passes and blocks.
+    """dW = X^T dZ for the first `rows` compressed rows and its update, passes and blocks shared out by `queues`.
 
     The rows `following` of X (n, d) are fetched meanwhile; ahead (rows or more, 2) is overwritten.
     """
@@ -348,46 +366,54 @@ def sparse_update(
     fan_in = layer[FAN_IN]
     blocks = bounds.size - 1
     direct = how[MODE] == DIRECT
-    begin, end = share(_passes(layer, itemsize) * blocks, thread, threads)
-    for part in range(begin, end):
-        column = part // blocks * PANELS * panel
-        block = part % blocks
-        width = min(PANELS * panel, layer[PADDED_OUT] - column)
-        columns = bounds[block + 1] - bounds[block]
-        plan_fetching(part - begin, end - begin, X, following, ahead[:rows])
-        if direct:
-            w = address(parameters, layer[WEIGHTS] + column * fan_in)
-            w2 = w + panel * fan_in * itemsize
-        else:
-            for i in range(columns * width):
-                scratch[i] = 0
-            # The block's gradient, panel after panel; its column numbers count from the first of all columns.
-            w = address(scratch, -bounds[block] * min(width, panel))
-            w2 = address(scratch, columns * panel - bounds[block] * (width - panel))
-        _sparse_update(
-            width // vector,
-            rows,
-            address(pointers, block),
-            blocks + 1,
-            address(indices, 0),
-            address(values, 0),
-            w,
-            w2,
-            address(gradients, layer[OUTPUT] + column),
-            layer[STRIDE],
-            -settings[0, RATE] if direct else parameters.dtype.type(1),
-            address(ahead, 0),
-        )
-        for inner in range(0, width, panel):
-            used = min(panel, width - inner)
-            if not direct:
-                start = layer[WEIGHTS] + (column + inner) * fan_in + bounds[block] * used
-                gradient = scratch[columns * inner : columns * (inner + used)]
-                apply_gradient(how, settings[0], parameters, moments, start, gradient, gradient.size)
-        if block == 0:
+    parts = _passes(layer, itemsize) * blocks
+    first, last = share_tiles(1, parts, thread, threads)
+    queue = queue_of(queues, 1, thread, threads, first, last)
+    whose = queue[2]
+    while True:
+        begin, end, whose = next_tiles(queue, whose, 1, parts, LONG)
+        if begin == end:
+            break
+        for part in range(begin, end):
+            column = part // blocks * PANELS * panel
+            block = part % blocks
+            width = min(PANELS * panel, layer[PADDED_OUT] - column)
+            columns = bounds[block + 1] - bounds[block]
+            own = following if first <= part < last else following[:0]
+            plan_fetching(part - first, last - first, X, own, ahead[:rows])
+            if direct:
+                w = address(parameters, layer[WEIGHTS] + column * fan_in)
+                w2 = w + panel * fan_in * itemsize
+            else:
+                for i in range(columns * width):
+                    scratch[i] = 0
+                # The block's gradient, panel after panel; its column numbers count from the first of all columns.
+                w = address(scratch, -bounds[block] * min(width, panel))
+                w2 = address(scratch, columns * panel - bounds[block] * (width - panel))
+            _sparse_update(
+                width // vector,
+                rows,
+                address(pointers, block),
+                blocks + 1,
+                address(indices, 0),
+                address(values, 0),
+                w,
+                w2,
+                address(gradients, layer[OUTPUT] + column),
+                layer[STRIDE],
+                -settings[0, RATE] if direct else parameters.dtype.type(1),
+                address(ahead, 0),
+            )
             for inner in range(0, width, panel):
                 used = min(panel, width - inner)
-                sums = scratch[:used]
-                bias_gradient(rows, layer, column + inner, used, gradients, sums)
-                place = layer[BIAS] + column + inner
-                apply_gradient(how, settings[1], parameters, moments, place, sums, used)
+                if not direct:
+                    start = layer[WEIGHTS] + (column + inner) * fan_in + bounds[block] * used
+                    gradient = scratch[columns * inner : columns * (inner + used)]
+                    apply_gradient(how, settings[0], parameters, moments, start, gradient, gradient.size)
+            if block == 0:
+                for inner in range(0, width, panel):
+                    used = min(panel, width - inner)
+                    sums = scratch[:used]
+                    bias_gradient(rows, layer, column + inner, used, gradients, sums)
+                    place = layer[BIAS] + column + inner
+                    apply_gradient(how, settings[1], parameters, moments, place, sums, used)

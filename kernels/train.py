@@ -7,9 +7,11 @@ threads meet at a barrier where one phase reads what others wrote in the phase b
 import numpy as np
 
 from ._jit import helper, inlined, team_kernel
+from .clock import clock
 from .compress import compress_batch, fetch_entries
 from .denormals import flush_denormals, restore_denormals
 from .functions import call
+from .jobs import LEAVE
 from .layers import (
     PLAN_WORDS,
     backward,
@@ -27,12 +29,16 @@ from .processor import VECTOR_BYTES
 from .random import subkey
 from .shares import next_tiles, open_queues, queue_of, share_tiles
 from .sparse import sparse_forward, sparse_update
-from .sync import barrier, share
+from .sync import atomic_load, atomic_store, barrier, share
 from .tile import ROWS_AHEAD, STORE, UPDATE, VECTORS, address, fetch_line, multiply_columns
 from .update import RATE, SETTINGS
 
 # Words of the array `objective`: the address of the loss, what it is called with (see losses.py), and bytes a row of the targets.
 LOSS, TARGETS, TARGET_STRIDE, ROW_WEIGHTS, TARGET_BYTES = range(5)
+
+# Words of the array `patience`: the seconds that a step may take, and so many more all together, before thread 0 goes on alone;
+# then the step it did so from, 1 or later, and the seconds of those steps.
+STEP_SECONDS, MORE_SECONDS, ALONE_FROM, ALONE_SECONDS = range(4)
 
 # Words of the array `inputs`: how X is dropped out, as in layout.py: the address of a function, or 0, and its threshold.
 DROPPER, THRESHOLD = range(2)
@@ -201,6 +207,11 @@ def _step(
             places[0, i] = address(X, batch[i] * X.shape[1])
     if not barrier(sync, threads):
         return False
+    if threads > 1 and atomic_load(sync + 8 * LEAVE) != 0:
+        if thread > 0:
+            return False
+        threads = 1
+        first_row, last_row = 0, rows
     # The next batch lies all over memory. Its rows are asked for little by little while this one computes, half of them in the
     # first layer's forward product, half in its update; otherwise they would be waited for, 200 ns a row of MNIST, a quarter of
     # a step of 784-32-32-10. (Asking for all of them at once gains nothing: the processor cannot keep track of so many.)
@@ -218,7 +229,7 @@ def _step(
         in_one_panel = False
         if index == 0 and compressed:
             sparse_forward(
-                thread, threads, rows, layer, constants[0], parameters, values, indices, pointers, outputs, gradients,
+                queues, thread, threads, rows, layer, constants[0], parameters, values, indices, pointers, outputs, gradients,
                 layer_key,
             )  # fmt: skip
         else:
@@ -252,8 +263,8 @@ def _step(
         elif compressed:
             own_following = following[first_ahead : last_ahead if row_starts.size == 0 else first_ahead]
             sparse_update(
-                thread, threads, rows, layer, how, settings, parameters, moments, values, indices, pointers, bounds, gradients,
-                scratch, X, own_following, ahead,
+                queues, thread, threads, rows, layer, how, settings, parameters, moments, values, indices, pointers, bounds,
+                gradients, scratch, X, own_following, ahead,
             )  # fmt: skip
             continue
         else:
@@ -279,7 +290,7 @@ def _step(
 def train_steps(
     thread, threads, sync, table, constants, inputs, objective, numbers, how, settings, stream, first_step, parameters, moments,
     outputs, gradients, scratches, sums, x_start, x_stride, X, row_starts, columns, stored, bounds, values, indices, pointers,
-    order, batch_size, totals, losses, correct, row_losses, row_correct,
+    order, batch_size, totals, losses, correct, row_losses, row_correct, patience,
 ):  # fmt: skip
     """Make settings.shape[0] training steps over the rows `order` of X.
 
@@ -299,6 +310,7 @@ def train_steps(
     totals               float64 (steps,): the sum of each batch's weights
     losses, correct      float64 and int64 (steps,): mean loss before the update and rows classified right; written
     row_losses, row_correct      the same for each row of a batch; overwritten
+    patience             float64 (4,), see above; the last two are written where thread 0 loses it
     """
     state = flush_denormals()
     address_of_sync = address(sync, 0)
@@ -318,7 +330,17 @@ def train_steps(
         stride = table[index, STRIDE] * itemsize
         row_places(address(outputs, table[index, OUTPUT]), stride, places[index + 1])
         row_places(address(gradients, table[index, OUTPUT]), stride, places[layers + 1 + index])
+    began, alone_since = -1.0, -1.0
     for step in range(settings.shape[0]):
+        if threads > 1 and thread == 0 and step > 0:
+            # From the end of the first step, before which the others may have had to be woken.
+            now = clock()
+            if began < 0:
+                began = now
+            elif now - began > (step - 1) * patience[STEP_SECONDS] + patience[MORE_SECONDS]:
+                # A thread was away for longer than it helps. The others leave when they have met here, and no bits change.
+                atomic_store(address_of_sync + 8 * LEAVE, 1)
+                patience[ALONE_FROM], alone_since = step, now
         batch = order[step * batch_size : (step + 1) * batch_size]
         following = order[(step + 1) * batch_size : (step + 2) * batch_size]
         for kind in range(2):
@@ -332,6 +354,8 @@ def train_steps(
             batch, following, plans, counting, places, queues, (row_losses, row_correct),
         ):  # fmt: skip
             break
+        if alone_since > 0:
+            threads = 1
         if thread == 0:
             # After the step's last barrier nobody writes row losses until the next step's first one.
             total = 0.0
@@ -341,4 +365,6 @@ def train_steps(
                 hits += row_correct[i]
             losses[step] = total / totals[step] if totals[step] > 0 else 0.0
             correct[step] = hits
+    if alone_since > 0:
+        patience[ALONE_SECONDS] = clock() - alone_since
     restore_denormals(state)

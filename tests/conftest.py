@@ -1,6 +1,7 @@
 """Fixtures for several test files: a small data set, and a backend in NumPy that keeps a record."""
 
 import copy
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -156,10 +157,13 @@ class _AllThreads:
     def __init__(self, threads, alone=0.0):
         self.threads = threads
 
+    def patience(self):
+        return math.inf, 0.0
+
     def most_steps(self):
         return None
 
-    def record(self, seconds, steps):
+    def record(self, seconds, steps, alone_steps=0, alone_seconds=0.0):
         pass
 
 

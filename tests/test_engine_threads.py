@@ -41,6 +41,34 @@ def test_any_number_of_threads(optimizer, dtype):
 
 
 @dtypes
+def test_a_team_that_loses_its_patience_computes_the_same_bits(dtype, monkeypatch):
+    """From the second step on one thread goes on alone, in every chunk of more than two steps."""
+    optimizer = OPTIMIZERS["momentum"]
+    gone_alone = []
+
+    class Impatient(jit.Pace):
+        def patience(self):
+            return 0.0, 0.0
+
+        def record(self, seconds, steps, alone_steps=0, alone_seconds=0.0):
+            assert 0 <= alone_steps < steps and 0 <= alone_seconds < seconds
+            gone_alone.append(alone_steps > 0)
+
+    @for_problems(dtype, 20)
+    def check(problem):
+        with team_of(1):
+            expected = train(JitBackend, problem, optimizer)
+        with monkeypatch.context() as patch:
+            patch.setattr(jit, "Pace", Impatient)
+            for threads in (2, 3):
+                with team_of(threads):
+                    assert train(JitBackend, problem, optimizer) == expected
+
+    check()
+    assert any(gone_alone)
+
+
+@dtypes
 @every_optimizer
 def test_any_length_of_chunks(optimizer, dtype):
     @for_problems(dtype, 20)

@@ -1,13 +1,17 @@
-"""How the tiles of a product are shared out among threads."""
+"""How the tiles of a product are shared out among threads, and how threads help each other."""
 
+import threading
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from fastnn.kernels import train
+from fastnn.kernels._jit import jit
+from fastnn.kernels.jobs import QUEUES, sync_words
 from fastnn.kernels.layout import COLUMNS, FAN_OUT, PADDED_OUT
-from fastnn.kernels.shares import share_tiles
+from fastnn.kernels.shares import next_tiles, queue_of, share_tiles
+from fastnn.kernels.sync import barrier, pause
 from fastnn.kernels.tile import ROWS, lanes
 
 LANES = lanes(4)
@@ -43,3 +47,53 @@ def test_a_thread_has_the_loss_of_the_rows_whose_logits_it_computes(strips, clas
         first, last = share_tiles(layer[PADDED_OUT] // LANES, strips, thread, threads)
         expected = first * rows // strips, last * rows // strips
         assert train._output_rows(thread, threads, rows, layer, 4) == expected
+
+
+@jit
+def _take_all(place, thread, threads, vectors, count, depth, phases, taken, pauses):
+    """What a thread gets of each phase: taken[phase, tile] counts who took the tile; between phases no barrier."""
+    queues = np.zeros(5, np.int64)
+    queues[0] = place
+    for phase in range(phases):
+        first, last = share_tiles(vectors, count, thread, threads)
+        queue = queue_of(queues, phase % 2, thread, threads, first, last)
+        whose = queue[2]
+        while True:
+            begin, end, whose = next_tiles(queue, whose, vectors, count, depth)
+            if begin == end:
+                break
+            for tile in range(begin, end):
+                taken[phase, tile] += 1
+                for _ in range(pauses):
+                    pause()
+        if phase % 2 == 1 and not barrier(place - 8 * QUEUES, threads):
+            return
+
+
+@pytest.mark.parametrize(("vectors", "count"), [(1, 1), (2, 3), (7, 9), (64, 11), (1, 50)])
+@pytest.mark.parametrize("threads", [1, 2, 3, 6])
+def test_every_tile_of_every_phase_is_taken_once(threads, vectors, count):
+    """Threads of different speeds; 300 phases, in which the tags come round twice, two of them at a time without a barrier."""
+    sync = np.zeros(sync_words(threads), np.int64)
+    tiles = -(-vectors // 2) * count
+    taken = np.zeros((threads, 300, tiles), np.int64)
+    place = sync.ctypes.data + 8 * QUEUES
+    workers = [
+        threading.Thread(
+            target=_take_all,
+            args=(place, thread, threads, vectors, count, 300, 300, taken[thread], 3 * thread),
+        )
+        for thread in range(threads)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (taken.sum(axis=0) == 1).all()
+
+
+def test_who_is_done_takes_from_a_thread_that_never_comes():
+    sync = np.zeros(sync_words(2), np.int64)
+    taken = np.zeros((1, 8 * 9), np.int64)
+    _take_all(sync.ctypes.data + 8 * QUEUES, 0, 2, 16, 9, 300, 1, taken, 0)
+    assert (taken == 1).all()

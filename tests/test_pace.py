@@ -1,5 +1,9 @@
 """The choice between all threads and one, from made-up times."""
 
+import math
+
+import pytest
+
 from fastnn.backends.pace import Pace
 
 
@@ -39,6 +43,29 @@ def test_a_neighbour_comes_and_goes():
 def test_a_slower_machine_does_not_make_it_waver():
     chosen = threads_chosen(Pace(2), 100, lambda threads, chunk: (0.03 if chunk < 50 else 0.06) / threads)
     assert chosen[52:] == [2] * 48
+
+
+def test_a_team_that_lost_its_patience_waits_ever_longer():
+    """Beside a neighbour that stays, tries of all threads become rare; when it is gone they are used again."""
+    pace, chosen = Pace(2), []
+    for chunk in range(400):
+        chosen.append(pace.threads)
+        if pace.threads == 2 and chunk < 200:
+            pace.record(0.06, 10, 8, 8 * 0.005)
+        else:
+            pace.record(0.05 / pace.threads, 10)
+    assert chosen[2:200].count(2) <= 12
+    assert chosen[-150:] == [2] * 150
+    assert pace.patience()[0] == pytest.approx(0.005)
+
+
+def test_patience_is_endless_until_one_thread_is_known():
+    pace = Pace(2, alone=0.03)
+    assert pace.threads == 2
+    assert pace.patience()[0] == math.inf
+    pace = Pace(2)
+    pace.record(0.01, 1)
+    assert pace.patience()[0] == 0.01
 
 
 def test_short_chunks_do_not_count_against_threads():

@@ -41,7 +41,7 @@ from ..kernels.random import make_key
 from ..kernels.threads import ALONE, Team, compiled
 from ..kernels.threads import get_num_threads as get_num_threads
 from ..kernels.threads import set_num_threads as set_num_threads
-from ..kernels.train import train_steps
+from ..kernels.train import ALONE_FROM, ALONE_SECONDS, train_steps
 from ..parameters import Parameters
 from . import Chunk, Task, inference
 from .inputs import goes_over_non_zeros, room_for, stored_rows
@@ -171,6 +171,7 @@ class JitBackend:
         self._in_network = False
         self._row_losses = np.zeros(self._batch)
         self._row_correct = np.zeros(self._batch, dtype=np.int64)
+        self._patience = np.zeros(4)
         self.push()
         # No steps, in this thread: compiles the kernel, or loads it, so that the first epoch's time is training's.
         nothing = Chunk(np.empty(0, np.int64), np.empty(0), 0, self._batch)
@@ -246,10 +247,14 @@ class JitBackend:
         start = time.perf_counter()
         self._in_network = False
         arguments, results, _kept = self._arguments(chunk)
+        self._patience[:] = *self._pace.patience(), 0, 0
         (self._team if self._pace.threads > 1 else ALONE).run(self._kernel, *arguments)
         seconds = time.perf_counter() - start
         steps = chunk.learning_rates.size
-        self._pace.record(seconds, steps)
+        alone_from = int(self._patience[ALONE_FROM])
+        self._pace.record(
+            seconds, steps, steps - alone_from if alone_from else 0, self._patience[ALONE_SECONDS]
+        )
         # At most four times more than last time: one run may have met an idle machine, or a busy one.
         self.steps_per_chunk = max(1, min(4 * steps, int(steps * _CHUNK_SECONDS / seconds)))
         most = self._pace.most_steps()
@@ -315,6 +320,7 @@ class JitBackend:
             correct,
             self._row_losses,
             self._row_correct,
+            self._patience,
         )
         return arguments, (losses, correct, totals), (targets, weights)
 

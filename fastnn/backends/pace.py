@@ -1,12 +1,12 @@
 """Which of all threads and one alone makes steps faster just now: a busy neighbour can make many slower than one."""
 
+import math
+
 _LONG = 0.002  # seconds; of a shorter chunk, waking the threads is too large a part to tell
 _SUSPICIOUS = 1.5  # times the quickest step so far: is one thread faster now?
-_FIRST_WAIT, _PATIENCE = (
-    2,
-    32,
-)  # the fewest and the most chunks that one thread makes before all are tried again
-_WAKING, _TRIAL = 0.0005, 0.003  # seconds that one thread would take for the two chunks of such a trial
+_PATIENCE = 0.003  # seconds that all threads may lose in a chunk before one goes on alone
+_MOST_WAIT = 32  # the most chunks that one thread makes before all are tried again
+_LOOK = 0.003  # seconds of a chunk alone that is only to tell how fast one thread is
 _LONG_STEP = 0.002  # seconds that one thread takes: of longer steps none is made alone at the start
 _LATER = 100  # times that, until one is: then it costs 1 %, not 2 % of a training of 50 steps
 
@@ -16,12 +16,13 @@ class Pace:
 
     Threads meet at barriers several times a step. Where another program takes one's processor, all wait for a time slice of
     some milliseconds: two threads beside two busy programs on two processors took 3.7 (784-100-10, batch 20) to 9.5 times
-    (784-32-32-10) as long as one; with this, mostly 0.7 to 2.4, at worst 4.7 (bench/NOTES.md). The first two chunks, of one and
-    four steps, are made alone, to know what one thread does; long steps suffer less from waiting, and wait with that.
+    (784-32-32-10) as long as one. The first two chunks, of one and four steps, are made alone, to know what one thread does; long
+    steps suffer less from waiting, and wait with that.
 
-    After a chunk that threads made slower, one thread makes 2 chunks, then after a short trial of all 4, 8 ... 32. (With 16 at
-    once, a neighbour that worked for some milliseconds more cost half a second of training alone.) What threads do in the first
-    chunk after one alone does not count: they are made or woken in it, which was seen to take 0.02 to 4 ms.
+    All threads are patient for some milliseconds: then one of them makes the rest of the chunk alone (kernels/train.py), and 1
+    chunk more, then after another try of all 2, 4 ... 32. So a try costs the patience and a time slice, not all the slices that
+    a chunk can meet. (Without, beside two busy programs, 784-100-10 took up to 4.7 times as long as one thread. With 16 chunks
+    at once, a neighbour that worked for some milliseconds more cost half a second of training alone.)
     """
 
     def __init__(self, threads, alone=0.0):
@@ -31,54 +32,69 @@ class Pace:
         self._until_alone = _LATER * alone  # seconds of all threads
         self._chunks = 0
         self._alone = self._together = None  # the latest seconds a step
-        self._best = float("inf")  # the least seconds a step, together
-        self._waited = 0  # chunks made alone since all threads were tried
-        self._wait = 0  # how many are to be
+        self._best = math.inf  # the least seconds a step, together
+        self._left = 0  # chunks to be made alone before all threads are tried
+        self._wait = 0  # how many they were at first
+        self._looking = False  # whether the chunk alone is only to tell how fast one thread is
         self._waking = True  # whether the next chunk of all threads is the first after one alone
 
-    def most_steps(self):
-        """The most steps that the next chunk should have: few where it is a trial, which may take ten times as long."""
-        if self.threads == 1 and self._wait == 1:  # only to know what one thread does
-            return 1 if self._alone is None else max(1, int(_TRIAL / self._alone))
-        if self._wait == 0 or self.threads == 1:
-            return None
-        return max(1, int((_WAKING if self._waking else _TRIAL) / self._alone))
+    def patience(self):
+        """Seconds that a step of all threads may take, and seconds beyond all those, before one thread makes the rest."""
+        return math.inf if self._alone is None else self._alone, _PATIENCE
 
-    def record(self, seconds, steps):
-        """Take note of a chunk, and choose the threads of the next."""
+    def most_steps(self):
+        """The most steps that the next chunk should have, or None: few where it is only to tell how fast one thread is."""
+        if not self._looking:
+            return None
+        return 1 if self._alone is None else max(1, int(_LOOK / self._alone))
+
+    def record(self, seconds, steps, alone_steps=0, alone_seconds=0.0):
+        """Take note of a chunk, of which one thread made the last `alone_steps`, and choose the threads of the next."""
         if self._all == 1:
             return
         self._chunks += 1
         step = seconds / steps
         if self.threads == 1:
             self._alone = step
-            if self._together is None:
+            if self._together is None and self._left == 0:
                 if self._chunks > 1 or seconds > _LONG:
                     self.threads = self._all
                 return
-            self._waited += 1
-            if self._waited >= self._wait:
-                self.threads = self._all
+            self._left -= 1
+            if self._left <= 0:
+                self.threads, self._looking = self._all, False
             return
-        if self._waking or (seconds < _LONG and self._wait == 0):
-            self._waking = False
+        waking, self._waking = self._waking, False
+        if alone_steps > 0:
+            self._alone = alone_seconds / alone_steps
+            self._be_alone_longer()
+            return
+        if waking or (seconds < _LONG and self._wait == 0):
             return
         self._together = step
         if self._alone is None:
             self._until_alone -= seconds
             if self._until_alone < 0:
-                self._be_alone(1)
-                return
+                self._look()
+            return
         if step > _SUSPICIOUS * self._best:
-            # Slower than all threads once were: perhaps one would do better, perhaps the machine is slower. One chunk tells.
+            # Slower than all threads once were: perhaps one would do better, perhaps the machine is slower.
             self._best = step
-            self._be_alone(1)
+            self._look()
             return
         self._best = min(self._best, step)
-        if self._alone is not None and step > self._alone:
-            self._be_alone(min(max(2 * self._wait, _FIRST_WAIT), _PATIENCE))
+        if step > self._alone:
+            self._be_alone_longer()
         else:
             self._wait = 0
 
+    def _look(self):
+        self._be_alone(1)
+        self._looking = True
+
+    def _be_alone_longer(self):
+        self._wait = min(max(2 * self._wait, 1), _MOST_WAIT)
+        self._be_alone(self._wait)
+
     def _be_alone(self, chunks):
-        self.threads, self._waited, self._wait, self._waking = 1, 0, chunks, True
+        self.threads, self._left, self._waking = 1, chunks, True
