@@ -1,4 +1,4 @@
-"""Copying a block of one panel's rows, its last vector filled up with zeros."""
+"""Copying rows of up to a panel's width, the last vector of each filled up with zeros."""
 
 from llvmlite import ir
 from numba import types
@@ -18,21 +18,21 @@ from .vectors import (
 
 
 def _copy_function(module, element, vectors):
-    """f(source, stride, target, rows, last): rows of so many vectors, the last of `last` lanes, `stride` apart in the source."""
+    """f(source, stride, target, step, rows, last): rows of so many vectors, the last of `last` lanes; two strides."""
     vector, bits = vector_type(element)
     name = f"fastnn_copy_f{bits}_{vectors}"
     if name in module.globals:
         return module.globals[name]
     pointer = element.as_pointer()
-    kinds = [pointer, INT64, pointer, INT64, INT64]
+    kinds = [pointer, INT64, pointer, INT64, INT64, INT64]
     function = shared_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
-    source, stride, target, rows, last = function.args
+    source, stride, target, step, rows, last = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     mask = lanes_below(builder, last, vector)
 
     def copy(row):
         read = builder.gep(source, [builder.mul(row, stride)])
-        write = builder.gep(target, [builder.mul(row, ir.Constant(INT64, vectors * vector.count))])
+        write = builder.gep(target, [builder.mul(row, step)])
         for v in range(vectors):
             offset = [ir.Constant(INT64, v * vector.count)]
             place = builder.gep(read, offset)
@@ -49,14 +49,14 @@ def _copy_function(module, element, vectors):
 
 
 @intrinsic
-def copy_block(typingctx, source, stride, target, rows, columns, kind):
-    """target[i * width + j] = source[i * stride + j] for i < rows, j < columns, then 0 up to width, `columns` in whole vectors.
+def copy_block(typingctx, source, stride, target, step, rows, columns, kind):
+    """target[i * step + j] = source[i * stride + j] for i < rows, j < columns, then 0 up to whole vectors, row after row.
 
     source and target are addresses, strides count numbers, `kind` is any value of their type; columns fit in a panel.
     """
 
     def codegen(context, builder, signature, arguments):
-        source, stride, target, rows, columns, kind = arguments
+        source, stride, target, step, rows, columns, kind = arguments
         vector, _ = vector_type(kind.type)
         pointer = kind.type.as_pointer()
         source, target = builder.inttoptr(source, pointer), builder.inttoptr(target, pointer)
@@ -72,9 +72,9 @@ def copy_block(typingctx, source, stride, target, rows, columns, kind):
             switch.add_case(ir.Constant(INT64, vectors - 1), block)
             builder.position_at_end(block)
             function = _copy_function(builder.module, kind.type, vectors)
-            builder.call(function, [source, stride, target, rows, last])
+            builder.call(function, [source, stride, target, step, rows, last])
             builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 5, kind), codegen
+    return types.void(*[types.intp] * 6, kind), codegen
