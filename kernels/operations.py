@@ -76,14 +76,14 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     if m == 0 or n == 0 or k == 0:
         out[...] = 0  # an empty sum
         return out
-    how = plan(m, n, k, b_column, a.itemsize)
+    how = plan(m, n, k, a_row, a_depth, b_row, b_column, a.itemsize)
     work = m * n * k
     threads = 1
     if work >= _SERIAL_WORK:
         threads = threads_for_short_work() if work < _SHORT_WORK else get_num_threads()
     # The kernel aligns it: to ask NumPy for an address takes 1.3 us, a tenth of 500 x 32 x 32.
     workspace = np.empty(how.shared + threads * how.own + ALIGNMENT // a.itemsize, a.dtype)
-    operands = (m, n, k, a_flat, a_row, a_depth, b_flat, b_row, b_column, out.reshape(-1), workspace, *how)
+    operands = (how.numbers, a_flat, b_flat, out.reshape(-1), workspace)
     if a.dtype not in _multiply:
         _multiply[a.dtype] = compiled(multiply, ALONE.sync, *operands)
     if threads == 1:

@@ -19,7 +19,8 @@ from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address
 from .transpose import transpose_block, transpose_rows
 
 # Rows of B in a block: a panel is 32 KB (512-bit vectors) or 16 KB, a strip of A 12 KB or 6 KB, so that both fit the first-level
-# cache. Where B is one vector wide, twice as many. (384 rows, on an Intel Xeon of 2023: 2048 x 2048 x 2048 140 instead of 147 GFLOP/s.)
+# cache. Where B is one vector wide, twice as many. (384 rows, on an Intel Xeon of 2023: 2048 x 2048 x 2048 at 140 GFLOP/s
+# instead of 147.)
 DEPTH = 256
 
 # A block of A is so many strips at most: 96 KB or 48 KB of the second-level cache beside a panel of B; where each thread packs
@@ -32,21 +33,27 @@ _DIRECT_STRIPS = 4
 _DIRECT_PANELS = 6
 
 
+# Rows of B in a block whose tiles take long enough to ask for C meanwhile.
+_LONG = 128
+
 # Of A^T, when strips are packed: more of them than ways of the second-level cache's sets, where its rows are 8 KB long.
 _ROWS_AT_ONCE = 64
+
+
+# A product and how it is cut up, as numbers: its size, the steps of A and B in elements; what a Plan says.
+ROW_COUNT, COLUMN_COUNT, SUM_LENGTH, A_ROW, A_DEPTH, B_ROW, B_COLUMN = range(7)
+BY_PANELS, DIRECT_A, DIRECT_B, DEEP, BLOCK, SHARED, OWN = range(7, 14)
 
 
 class Plan(NamedTuple):
     """How a product is cut up and what is copied."""
 
-    by_panels: bool
-    """Each thread computes whole panels of C, and packs its panels of B one by one; otherwise strips, and all pack all of B."""
-    direct_a: bool
-    direct_b: bool
-    deep: int
-    """Rows of B in a block."""
-    block: int
-    """Strips of A in a block."""
+    numbers: np.ndarray
+    """int64 (14,), see above: one argument instead of 14, which Numba would look at for 1.5 us.
+
+    BY_PANELS: each thread computes whole panels of C, and packs its panels of B one by one; otherwise strips, and all pack all of
+    B. DIRECT_A, DIRECT_B: what is read where it lies. DEEP: rows of B in a block. BLOCK: strips of A in a block.
+    """
     shared: int
     """Elements of the workspace that all threads use."""
     own: int
@@ -54,23 +61,38 @@ class Plan(NamedTuple):
 
 
 @lru_cache
-def plan(rows, columns, depth, b_column, itemsize):
-    """Plan a product of A (rows, depth) and B (depth, columns), whose columns are `b_column` elements apart."""
+def plan(rows, columns, depth, a_row, a_depth, b_row, b_column, itemsize):
+    """Plan a product of A (rows, depth) and B (depth, columns), whose rows and columns are so many elements apart."""
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     strip_count, panel_count = -(-rows // ROWS), -(-columns // panel)
     by_panels = strip_count < panel_count
     direct_a = panel_count <= _DIRECT_PANELS
-    direct_b = b_column == 1 and strip_count <= _DIRECT_STRIPS
+    direct_b = b_column == 1 and (strip_count <= _DIRECT_STRIPS or b_row == panel)
     block = _STRIPS_BY_PANELS if by_panels else _STRIPS
     deep = min(depth, DEPTH if columns > vector else 2 * DEPTH)
     # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
     width = panel if by_panels or direct_b else -(-columns // vector) * vector
     own = 0 if direct_a else deep * min(rows, ROWS * block) + vector * min(strip_count, block)
-    packed = deep * width
-    return Plan(
-        by_panels, direct_a, direct_b, deep, block, 0 if by_panels else packed, own + by_panels * packed
-    )
+    packed = 0 if direct_b and columns % vector == 0 else deep * width
+    shared, own = 0 if by_panels else packed, own + by_panels * deep * panel
+    numbers = [
+        rows,
+        columns,
+        depth,
+        a_row,
+        a_depth,
+        b_row,
+        b_column,
+        by_panels,
+        direct_a,
+        direct_b,
+        deep,
+        block,
+        shared,
+        own,
+    ]
+    return Plan(np.array(numbers, np.int64), shared, own)
 
 
 @inlined
@@ -127,15 +149,16 @@ def _pack_strip(height, start, k_start, depth, a, a_row, a_depth, packed):
 
 
 @team_kernel
-def multiply(
-    thread, threads, sync, rows, columns, depth, a, a_row, a_depth, b, b_row, b_column, out, workspace, by_panels, direct_a,
-    direct_b, deep, block, shared, own,
-):  # fmt: skip
-    """out[i, j] = sum_k A[i, k] B[k, j]: A[i, k] is a[i * a_row + k * a_depth], B[k, j] is b[k * b_row + j * b_column].
+def multiply(thread, threads, sync, numbers, a, b, out, workspace):
+    """out[i, j] = sum_k A[i, k] B[k, j]: A[i, k] is a[i * A_ROW + k * A_DEPTH], B[k, j] is b[k * B_ROW + j * B_COLUMN].
 
-    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. The last seven are those of a Plan; the workspace has
-    room for aligning it, for `shared` elements, and for `own` of each thread.
+    a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. numbers: of a Plan. The workspace has room for
+    aligning it, for SHARED elements, and for OWN of each thread.
     """
+    rows, columns, depth = numbers[ROW_COUNT], numbers[COLUMN_COUNT], numbers[SUM_LENGTH]
+    a_row, a_depth, b_row, b_column = numbers[A_ROW], numbers[A_DEPTH], numbers[B_ROW], numbers[B_COLUMN]
+    by_panels, direct_a, direct_b = numbers[BY_PANELS] != 0, numbers[DIRECT_A] != 0, numbers[DIRECT_B] != 0
+    deep, block, shared, own = numbers[DEEP], numbers[BLOCK], numbers[SHARED], numbers[OWN]
     itemsize = out.itemsize
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
@@ -155,7 +178,7 @@ def multiply(
         first_panel, last_panel = first, last
     else:
         first_strip, last_strip = share(count, thread, threads)
-    lines, numbers = np.zeros(PLAN_WORDS, dtype=np.int64), np.arange(ROWS)
+    lines, counting = np.zeros(PLAN_WORDS, dtype=np.int64), np.arange(ROWS)
     aligned = -address(workspace, 0) % ALIGNMENT // itemsize
     packed_b = workspace[aligned : aligned + shared]
     scratch = workspace[aligned + shared + thread * own : aligned + shared + (thread + 1) * own]
@@ -218,11 +241,13 @@ def multiply(
                 for strip in range(strip_block, block_end):
                     start = strip * rows // count
                     height = (strip + 1) * rows // count - start
-                    if not by_panels:
+                    ahead = 0
+                    if not by_panels and k_count >= _LONG:
                         # C comes from afar, and all lines of a tile at once are waited for: 10 % of 2048 x 2048 x 2048 on an
                         # Intel Xeon of 2023. (B's next panel, too, asked for line by line: 128 x 784 x 512 4 % slower.)
                         place = address(out, start * columns + column)
-                        plan_rows(lines, 0, height, numbers, place, columns * itemsize, used * itemsize)
+                        plan_rows(lines, 0, height, counting, place, columns * itemsize, used * itemsize)
+                        ahead = plan_tile(lines, 0, 1, k_count)
                     if direct_a:
                         a_place = address(a, start * a_row + k_start * a_depth)
                         row_step, k_step = a_row, a_depth
@@ -232,5 +257,5 @@ def multiply(
                     multiply_tile(
                         height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step,
                         address(out, start * columns + column), columns, used if part else 0,
-                        everything if k_start == 0 else one, mode, plan_tile(lines, 0, 1, k_count),
+                        everything if k_start == 0 else one, mode, ahead,
                     )  # fmt: skip
