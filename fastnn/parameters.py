@@ -41,8 +41,10 @@ class ParameterList(list):
             raise ValueError(
                 f"{self._name} is assigned {len(values)} arrays; {len(indices)} are needed, one a layer"
             )
-        # All checked and copied before the first is written: a mistake changes nothing, nor does overlap.
-        fresh = [self._checked(i, value).copy() for i, value in zip(indices, values, strict=True)]
+        # All checked before the first is written: a mistake changes nothing. And copied where writing one could change another.
+        fresh = [self._checked(i, value) for i, value in zip(indices, values, strict=True)]
+        if any(np.may_share_memory(array, own) for array in fresh for own in self):
+            fresh = [array.copy() for array in fresh]
         for i, array in zip(indices, fresh, strict=True):
             np.copyto(self[i], array)
 

@@ -12,7 +12,7 @@ from fastnn.cli.info import print_facts
 
 from . import chart, machine, peers, sweep
 from .crew import Crew, PeerError
-from .sections import Run, denormals, inference, matmul, programs, scaling, training
+from .sections import Run, denormals, inference, matmul, neighbours, programs, scaling, training
 from .workloads import NAMES
 
 SECTIONS = {
@@ -25,6 +25,7 @@ SECTIONS = {
     "startup": programs.startup,
     "memory": programs.memory,
     "denormals": denormals,
+    "neighbours": neighbours,
 }
 DEFAULT = ("dense", "mnist")
 OTHERS = tuple(name for name in peers.PEERS if name != peers.OURS)
