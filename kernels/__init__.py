@@ -14,8 +14,9 @@ product, elementwise, operations     products and functions of arrays, for users
 threads, jobs, sync, shares          teams of threads, what they are told to do, their barrier, who computes which tiles
 clock, denormals                     the time, and the floating-point state, inside kernels
 peak        the processor's peak rate, measured
-_jit, _kernel, arrays                compiling, compiled functions, arrays as kernels want them
-_cache, _machine_code                the files of compiled kernels, what is in them and how it is put to use
+_jit, _compiler, _kernel, arrays     compiling, compiled functions, arrays as kernels want them
+_library                             functions in vector IR that kernels call and do not contain: the tiles
+_cache, _machine_code                the files of compiled code, what is in them and how it is put to use
 """
 
 from ._cache import cache_root as cache_root

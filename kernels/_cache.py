@@ -1,9 +1,9 @@
-"""Compiled kernels on disk: one file per kernel and signature, in a private folder, keyed by everything that shaped it.
+"""Compiled code on disk: one file per kernel and signature, and per library, in a private folder, keyed by everything that shaped it.
 
 Numba's own cache keys a function by its own bytecode: it serves stale machine code when a helper in another file
 changes, raises at import when no folder can be written, and unpickles whatever it finds. Here the folder's name holds
 a hash of all kernel sources, the versions, the processor and the vector width; files carry a SHA-256; and whatever goes
-wrong, the kernel is compiled as if there were no cache. _machine_code.py says what is in a file.
+wrong, the kernel is compiled as if there were no cache. _machine_code.py says what is in a kernel's file.
 """
 
 import hashlib
@@ -76,6 +76,38 @@ def _is_private(path: Path) -> bool:
     return found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
 
 
+def _path(name, variant) -> Path:
+    return kernel_folder() / f"{name}-{hashlib.sha256(variant.encode()).hexdigest()[:16]}.kernel"
+
+
+def read_file(name, variant):
+    """Return what `write_file` kept. Raises an exception where there is nothing that can be trusted."""
+    path = _path(name, variant)
+    if not (_is_private(path) and _is_private(path.parent)):
+        raise PermissionError(f"others may write {path}")
+    content = path.read_bytes()
+    checksum, payload = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+    if hashlib.sha256(payload).digest() != checksum:
+        raise ValueError(f"{path} is damaged")
+    return pickle.loads(payload)
+
+
+def write_file(name, variant, content):
+    """Write `content` under a temporary name, then rename it; give up silently where that fails."""
+    temporary = None
+    try:
+        payload = pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
+        path = _path(name, variant)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(hashlib.sha256(payload).digest() + payload)
+        os.replace(temporary, path)
+    except Exception:  # a full disk or a read-only folder: the code works, it is only not kept
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
 class KernelCache(_Cache):
     """The disk cache of one kernel, in the shape that Numba's dispatcher asks for."""
 
@@ -96,34 +128,17 @@ class KernelCache(_Cache):
     def flush(self):
         """Nothing to do: a file is complete as soon as it has its name."""
 
-    def _path(self, sig) -> Path:
-        return kernel_folder() / f"{self._name}-{hashlib.sha256(str(sig).encode()).hexdigest()[:16]}.kernel"
-
     def read(self, sig):
         """Return what `storable` kept of the kernel. Raises an exception where there is nothing that can be trusted."""
-        path = self._path(sig)
-        if not (_is_private(path) and _is_private(path.parent)):
-            raise PermissionError(f"others may write {path}")
-        content = path.read_bytes()
-        checksum, payload = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
-        if hashlib.sha256(payload).digest() != checksum:
-            raise ValueError(f"{path} is damaged")
-        return pickle.loads(payload)
+        return read_file(self._name, str(sig))
 
     def load_overload(self, sig, target_context):
         """Return None: Numba is only asked where there is no file, or where machine code is not enough."""
 
     def save_overload(self, sig, data):
-        """Write the compiled kernel under a temporary name, then rename it; give up silently where that fails."""
-        temporary = None
+        """Write the compiled kernel, if another process can use it."""
         try:
-            payload = pickle.dumps(storable(data), protocol=pickle.HIGHEST_PROTOCOL)
-            path = self._path(sig)
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-            os.replace(temporary, path)
-        except Exception:  # a full disk or a read-only folder: the kernel works, it is only not kept
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
+            stored = storable(data)
+        except ValueError:
+            return
+        write_file(self._name, str(sig), stored)

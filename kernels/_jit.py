@@ -5,6 +5,7 @@ import os
 import numba
 from numba.core import config
 
+from ._compiler import KernelCompiler, PartCompiler
 from ._kernel import Kernel
 
 
@@ -29,21 +30,30 @@ def _compiled(function, **options):
     if config.DISABLE_JIT:
         return function
     return Kernel(
-        function, targetoptions={"nopython": True, "nogil": True, "error_model": "numpy", **options}
+        function,
+        targetoptions={"nopython": True, "nogil": True, "error_model": "numpy", **options},
+        pipeline_class=KernelCompiler,
     )
 
 
 def helper(function):
-    """Compile `function` into its callers only; it has no file of its own in the cache."""
-    return numba.njit(nogil=True, error_model="numpy")(function)
+    """Compile `function` into its callers only: it has no machine code of its own, and no file in the cache.
 
-
-def inlined(function):
-    """Compile `function` as part of each caller's own text.
-
-    For what calls the register tile: a helper is optimised again with each caller above it, and the tiles' code with it.
+    It does not count who refers to an array (_nrt): its callers do. So it may neither make an array nor return a part of one.
     """
-    return numba.njit(nogil=True, error_model="numpy", inline="always")(function)
+    return numba.njit(
+        nogil=True,
+        error_model="numpy",
+        _nrt=False,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        pipeline_class=PartCompiler,
+    )(function)
+
+
+def unkept(function):
+    """Compile `function` as `jit` does, but keep it in no file."""
+    return numba.njit(nogil=True, error_model="numpy", pipeline_class=KernelCompiler)(function)
 
 
 def require_jit():

@@ -4,6 +4,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
 from ._cache import KernelCache
+from ._library import provide
 from ._machine_code import MachineCode
 
 
@@ -29,7 +30,10 @@ class Kernel(CPUDispatcher):
         with global_compiler_lock:
             if kinds not in self._loaded and kinds not in self.overloads:
                 try:
-                    code = MachineCode(self._cache.read(kinds), self.py_func, self.targetctx.codegen())
+                    stored = self._cache.read(kinds)
+                    for name in stored["needs"]:
+                        provide(name)
+                    code = MachineCode(stored, self.py_func, self.targetctx.codegen())
                 except Exception:  # a cache that cannot be read is no cache
                     return None
                 self._loaded[kinds] = code

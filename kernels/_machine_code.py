@@ -46,18 +46,30 @@ def _add_runtime_symbols():
         llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
 
-def _make_engine(codegen):
-    """An engine set up like the one for which `codegen`, Numba's, compiles.
+def make_machine(codegen):
+    """LLVM's description of what to compile for, set up like that of `codegen`, Numba's."""
+    options = {"opt": config.OPT}
+    codegen._customize_tm_options(options)
+    return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(**options)
+
+
+def make_engine(codegen):
+    """An engine set up like the one for which `codegen` compiles.
 
     Every kernel has its own, 0.3 ms: what is compiled into several has the same names in each, and these hold numbers that
     another process may have given to something else.
     """
-    options = {"opt": config.OPT}
-    codegen._customize_tm_options(options)
-    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(**options)
     return llvm.create_mcjit_compiler(
-        llvm.parse_assembly(""), machine, use_lmm=config.USE_LLVMLITE_MEMORY_MANAGER
+        llvm.parse_assembly(""), make_machine(codegen), use_lmm=config.USE_LLVMLITE_MEMORY_MANAGER
     )
+
+
+def add_object(engine, code, name):
+    """Give object code to an engine. LLVM would end the process over a file that is none: that raises ValueError."""
+    object_file = llvm.ObjectFileRef.from_data(code)
+    if not object_file._ptr:
+        raise ValueError(f"{name} has no object code")
+    engine.add_object_file(object_file)
 
 
 class MachineCode:
@@ -69,15 +81,12 @@ class MachineCode:
 
     def __init__(self, stored, function, codegen):
         _add_runtime_symbols()
-        # LLVM would end the process over these: a symbol that it cannot find, and an object file that is none.
+        # LLVM would end the process over a symbol that it cannot find.
         missing = [name for name in stored["needs"] if not llvm.address_of_symbol(name)]
         if missing:
             raise ValueError(f"{function.__qualname__} needs {', '.join(missing)}")
-        object_file = llvm.ObjectFileRef.from_data(stored["object"])
-        if not object_file._ptr:
-            raise ValueError(f"{function.__qualname__} has no object code")
-        self._engine = _make_engine(codegen)
-        self._engine.add_object_file(object_file)
+        self._engine = make_engine(codegen)
+        add_object(self._engine, stored["object"], function.__qualname__)
         # To ask for an address makes the code usable. `finalize_object` would have LLVM generate code for the engine's empty
         # module besides: 5 MB and 0.4 ms.
         self.addresses = {

@@ -8,7 +8,7 @@ stays NaN. Each is exact to a few units in the last place of f; where f' changes
 
 from numba import float64, types
 
-from ._jit import helper, inlined
+from ._jit import helper, unkept
 from .exp_log import exp_expm1, exp_nonpositive, like, log1p_unit
 from .functions import named, view
 from .normal import normal_tail
@@ -17,34 +17,34 @@ from .normal import normal_tail
 _LARGE = 800.0
 
 
-@inlined
+@helper
 def _identity(x, a, b):
     """x."""
     return x, like(1.0, x)
 
 
-@inlined
+@helper
 def _relu(x, a, b):
     """max(x, 0); the slope at 0 is 0."""
     zero, one = like(0.0, x), like(1.0, x)
     return (zero if x < zero else x), (zero if x <= zero else one)
 
 
-@inlined
+@helper
 def _shifted_relu(x, a, b):
     """max(x, a); the slope at a is 0. Clevert, Unterthiner and Hochreiter, ICLR 2016, section 4.1."""
     zero, one = like(0.0, x), like(1.0, x)
     return (a if x < a else x), (zero if x <= a else one)
 
 
-@inlined
+@helper
 def _leaky_relu(x, a, b):
     """x for x > 0, else a x; the slope at 0 is a. Maas, Hannun and Ng, ICML 2013, section 2."""
     zero, one = like(0.0, x), like(1.0, x)
     return (a * x if x <= zero else x), (a if x <= zero else one)
 
 
-@inlined
+@helper
 def _elu(x, a, b):
     """x for x > 0, else a (exp(x) - 1); the slope at 0 is a. Clevert, Unterthiner and Hochreiter, ICLR 2016, section 3."""
     zero, one = like(0.0, x), like(1.0, x)
@@ -52,7 +52,7 @@ def _elu(x, a, b):
     return (x if x > zero else a * expm1), (one if x > zero else a * exp)
 
 
-@inlined
+@helper
 def _gelu(x, a, b):
     """x Phi(x), Phi the normal distribution function. Hendrycks and Gimpel, Gaussian error linear units, 2016, section 2."""
     zero, one, large = like(0.0, x), like(1.0, x), like(_LARGE, x)
@@ -63,7 +63,7 @@ def _gelu(x, a, b):
     return (below if x < zero else above), (slope_below if x < zero else slope_above)
 
 
-@inlined
+@helper
 def _sigmoid(x, a, b):
     """1 / (1 + exp(-x))."""
     zero, one = like(0.0, x), like(1.0, x)
@@ -73,7 +73,7 @@ def _sigmoid(x, a, b):
     return (below if x < zero else above), below * above
 
 
-@inlined
+@helper
 def _silu(x, a, b):
     """x sigmoid(x). Elfwing, Uchibe and Doya, Neural Networks 107, 2018, section 2."""
     zero, one, large = like(0.0, x), like(1.0, x), like(_LARGE, x)
@@ -85,7 +85,7 @@ def _silu(x, a, b):
     return (-y * below if x < zero else x * above), (slope_below if x < zero else slope_above)
 
 
-@inlined
+@helper
 def _tanh(x, a, b):
     """tanh(|x|) = (1 - exp(-2 |x|)) / (1 + exp(-2 |x|)), with the sign of x; the slope is 4 e / (1 + e)^2, e the exponential."""
     zero, one, two = like(0.0, x), like(1.0, x), like(2.0, x)
@@ -95,7 +95,7 @@ def _tanh(x, a, b):
     return (value if x < zero else -value), (two * e * part) * (two * part)
 
 
-@inlined
+@helper
 def _softplus(x, a, b):
     """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)). Dugas et al., NIPS 2000, section 2."""
     zero, one = like(0.0, x), like(1.0, x)
@@ -125,7 +125,7 @@ def _over_rows(value, value_and_slope):
 def _compiled(name, function):
     """The kernel of one of the functions above."""
 
-    @inlined
+    @helper
     def value(x, a, b):
         return function(x, a, b)[0]
 
@@ -187,4 +187,4 @@ def make_custom(name, function, slope):
     def value_and_slope(x, a, b):
         return function(float64(x)), slope(float64(x))
 
-    return helper(_over_rows(value, value_and_slope))
+    return unkept(_over_rows(value, value_and_slope))

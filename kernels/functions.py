@@ -8,10 +8,10 @@ one that a user wrote is called like the others. The call costs 2 ns and is made
 from weakref import WeakKeyDictionary
 
 from llvmlite import ir
-from numba import carray, types
+from numba import types
 from numba.core.extending import intrinsic
 
-from ._jit import helper, jit
+from ._jit import jit
 from ._kernel import compiled_address
 from ._machine_code import C
 
@@ -52,16 +52,18 @@ def call(typingctx, place, arguments):
 
 
 @intrinsic
-def _pointer(typingctx, place, kind):
-    pointer = types.CPointer(kind)
+def view(typingctx, place, length, kind):
+    """The 1-D array of `length` numbers of the type of `kind` at address `place`, in memory that somebody else keeps."""
+    array = types.Array(types.unliteral(kind), 1, "C")
 
     def codegen(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+        from numba.np.arrayobj import populate_array  # 200 ms, where there is nothing to compile
 
-    return pointer(types.intp, kind), codegen
+        place, length, number = arguments
+        made = context.make_array(array)(context, builder)
+        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number.type))
+        data = builder.inttoptr(place, number.type.as_pointer())
+        populate_array(made, data=data, shape=[length], strides=[itemsize], itemsize=itemsize, meminfo=None)
+        return made._getvalue()
 
-
-@helper
-def view(place, length, kind):
-    """The 1-D array of `length` numbers of the type of `kind` at address `place`."""
-    return carray(_pointer(place, kind), length)
+    return array(types.intp, types.intp, kind), codegen

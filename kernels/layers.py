@@ -4,7 +4,7 @@ A product's tiles are numbered panel by panel, and within a panel strip by strip
 queue. Each element is computed by one thread, in one order: whoever computes it, the bits are the same.
 """
 
-from ._jit import helper, inlined
+from ._jit import helper
 from .functions import call
 from .layout import (
     ACTIVATION,
@@ -147,7 +147,7 @@ def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
             start = stop
 
 
-@inlined
+@helper
 def _transpose_panel(layer, parameters, column, width, out):
     """out[o, i] = W[column + i, o] for i < width (zero beyond fan_in): the second operand of dZ W^T."""
     itemsize = out.itemsize

@@ -95,7 +95,7 @@ def plan(rows, columns, depth, a_row, a_depth, b_row, b_column, itemsize):
     return Plan(np.array(numbers, np.int64), shared, own)
 
 
-@inlined
+@helper
 def _pack_panel(depth, column, used, width, b, b_row, b_column, packed):
     """packed[k, j] = B[k, column + j] for j < used, 0 up to width; B[k, j] is b[k * b_row + j * b_column]."""
     vector = VECTOR_BYTES // b.itemsize
@@ -117,7 +117,7 @@ def _pack_panel(depth, column, used, width, b, b_row, b_column, packed):
                 packed[k * width + j + i] = b[(column + j + i) * b_column + k] if i < columns else kind
 
 
-@inlined
+@helper
 def _pack_strip(height, start, k_start, depth, a, a_row, a_depth, packed):
     """packed[k, i] = A[start + i, k_start + k]; A[i, k] is a[i * a_row + k * a_depth].
 

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from ._jit import helper, inlined
+from ._jit import helper
 from .layers import activate, bias_gradient
 from .layout import ACTIVATION, BIAS, CALLED, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
 from .optimize import DIRECT, MODE, apply_gradient
@@ -351,7 +351,7 @@ def sparse_forward(
                 activate(start, stop - start, column, width, layer, constants, y, slopes, key)
 
 
-@inlined
+@helper
 def sparse_update(
     queues, thread, threads, rows, layer, how, settings, parameters, moments, values, indices, pointers, bounds, gradients,
     scratch, X, following, ahead,

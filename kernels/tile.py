@@ -27,10 +27,13 @@ five int64,
 Source for the shape: BLIS' micro-kernels (Van Zee and van de Geijn, 2015, section 4), here without packing A.
 """
 
+from functools import partial
+
 from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
+from ._library import offer, provide
 from .processor import VECTOR_BYTES
 from .tile_code import MASK as MASK
 from .tile_code import ROWS as ROWS
@@ -42,8 +45,12 @@ from .tile_code import TURNS as TURNS
 from .tile_code import UPDATE as UPDATE
 from .tile_code import UPDATE_PART as UPDATE_PART
 from .tile_code import VECTORS as VECTORS
-from .tile_code import ByColumns, ByRows, ByStrides, dispatch_function
-from .vectors import INT64, prefetch
+from .tile_code import ByColumns, ByRows, ByStrides, dispatch_arguments, dispatch_name, write_tiles
+from .vectors import INT64, declare, prefetch, vector_type
+
+for _reader in (ByStrides, ByRows, ByColumns):
+    for _element in (ir.FloatType(), ir.DoubleType()):
+        offer(dispatch_name(_reader, vector_type(_element)[1]), partial(write_tiles, _reader, _element))
 
 
 def lanes(itemsize):
@@ -62,7 +69,9 @@ def _call(reader, integers, s):
         pointer = s.type.as_pointer()
         a, b, c, extra = (builder.inttoptr(address, pointer) for address in (where[0], b, c, extra))
         first, second = [*where[1:], *[ir.Constant(INT64, 0)] * 2][:2]
-        function = dispatch_function(builder.module, reader, s.type)
+        name = dispatch_name(reader, vector_type(s.type)[1])
+        provide(name)
+        function = declare(builder.module, name, ir.VoidType(), dispatch_arguments(s.type))
         builder.call(
             function, [rows, vectors, depth, a, first, second, b, ldb, c, ldc, extra, s, mode, ahead]
         )

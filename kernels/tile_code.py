@@ -1,6 +1,6 @@
 """LLVM's code of the register tiles that tile.py describes: a loop over k, and after it what each mode does with the sums.
 
-Each (rows, vectors) has a function of its own in the module; a switch calls the right one.
+Each (rows, vectors) has a function of its own in the library (_library.py); a switch calls the right one.
 """
 
 from llvmlite import ir
@@ -8,6 +8,7 @@ from llvmlite import ir
 from .processor import host
 from .vectors import (
     INT64,
+    declare,
     fused_multiply_add,
     lanes_below,
     load_lanes,
@@ -339,14 +340,22 @@ class _Tile:
                 self._store(value, self.c_rows[row], v)
 
 
-def dispatch_function(module, reader, element):
-    """The function that calls the tile of (rows, vectors), which come first among its arguments; made once in a module."""
+def dispatch_name(reader, bits):
+    """The name of the function that calls the tile of (rows, vectors)."""
+    return f"fastnn_tile_f{bits}_{reader.name}"
+
+
+def dispatch_arguments(element):
+    """The types of its arguments, of which the first are rows and vectors."""
+    return [INT64, INT64, *_signature(element).args]
+
+
+def write_tiles(reader, element, module):
+    """Write the tiles of all sizes and the function that calls them."""
     _, bits = vector_type(element)
-    name = f"fastnn_tile_f{bits}_{reader.name}"
-    if name in module.globals:
-        return module.globals[name]
+    name = dispatch_name(reader, bits)
     tile_type = _signature(element)
-    function = shared_function(module, ir.FunctionType(ir.VoidType(), [INT64, INT64, *tile_type.args]), name)
+    function = declare(module, name, ir.VoidType(), dispatch_arguments(element))
     rows, vectors, *arguments = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     last = function.append_basic_block("impossible")
@@ -363,4 +372,3 @@ def dispatch_function(module, reader, element):
             builder.position_at_end(block)
             builder.call(tile, arguments).tail = "tail"
             builder.ret_void()
-    return function

@@ -163,14 +163,14 @@ def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gra
             start = stop
 
 
-@inlined
+@helper
 def _step(
     thread, threads, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs, gradients,
     scratch, sums, x_start, x_stride, data, batch, following, plans, counting, places, queues, results,
 ):  # fmt: skip
     """One training step; False if the team was told to give up.
 
-    In tuples (of more than 30 arguments Python makes a tuple of its own, which Numba does not inline):
+    In tuples (of more than 30 arguments Python makes a tuple of its own):
     objective    as in train_steps, with its numbers and this batch's sum of weights
     data         X, row_starts, columns, data, bounds, values, indices, pointers, ahead
     results      row_losses, row_correct
