@@ -1,4 +1,4 @@
-"""Compiled code on disk: one file per kernel and signature, and per library, in a private folder, keyed by everything that shaped it.
+"""Compiled code on disk: a file for each kernel and signature, and each library, in a private folder, keyed by what shaped it.
 
 Numba's own cache keys a function by its own bytecode: it serves stale machine code when a helper in another file
 changes, raises at import when no folder can be written, and unpickles whatever it finds. Here the folder's name holds

@@ -6,7 +6,7 @@ import numba
 from numba.core import config
 
 from ._compiler import KernelCompiler, PartCompiler
-from ._kernel import Kernel
+from ._kernel import Helper, Kernel
 
 
 def jit(function):
@@ -41,14 +41,14 @@ def helper(function):
 
     It does not count who refers to an array (_nrt): its callers do. So it may neither make an array nor return a part of one.
     """
-    return numba.njit(
-        nogil=True,
-        error_model="numpy",
-        _nrt=False,
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
+    if config.DISABLE_JIT:
+        return function
+    options = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+    return Helper(
+        function,
+        targetoptions={**options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True},
         pipeline_class=PartCompiler,
-    )(function)
+    )
 
 
 def unkept(function):

@@ -11,7 +11,7 @@ from .layers import PLAN_WORDS, forward, panels, row_places, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import room_for_row, row_product
-from .shares import open_queues, queue_of
+from .shares import QUEUES_WORDS, open_queues, queue_of
 from .sparse import sparse_forward
 from .sync import share
 from .tile import address
@@ -35,7 +35,8 @@ def infer_rows(
     own = outputs[thread]
     layers = table.shape[0]
     nothing = np.zeros(PLAN_WORDS, dtype=np.int64)
-    queues = open_queues(sync, thread)
+    queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
+    open_queues(sync, thread, queues)
     no_slopes = own[:0]
     no_key = np.uint64(1)
     output = table[layers - 1]

@@ -106,7 +106,7 @@ def activate(first_row, rows, column, width, layer, constants, y, slopes, key):
         )  # fmt: skip
 
 
-@inlined
+@helper
 def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
     """Y = f(X W + b), the tiles of a queue: X (rows, fan_in), Y (rows, fan_out) in y at the layer's place.
 
@@ -172,7 +172,7 @@ def _transpose_panel(layer, parameters, column, width, out):
                         out[target + o * width + i] = parameters[source + i * stride + o] if inside else kind
 
 
-@inlined
+@helper
 def backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, numbers):
     """dX = (dZ W^T) * f'(X), the tiles of a queue: X from outputs and dX to gradients at `below`.
 

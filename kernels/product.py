@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._jit import inlined, team_kernel
+from ._jit import helper, team_kernel
 from .arrays import ALIGNMENT
 from .copy_block import copy_block
 from .layers import PLAN_WORDS, panels, plan_rows, plan_tile, strips

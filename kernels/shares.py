@@ -13,8 +13,6 @@ Nobody has to prepare a phase: whoever finds the tag of an earlier one takes the
 barrier parts need two slots. An element is computed in the same way whoever does it: the same bits.
 """
 
-import numpy as np
-
 from ._jit import helper
 from .jobs import QUEUES, THREAD_WORDS
 from .sync import atomic_load, exchange_if, share
@@ -22,7 +20,7 @@ from .tile import VECTORS, address
 
 # Words of a thread's `queues`: the address of the team's shares, the tags of the last phases, and a share that nobody else sees.
 _PLACE, _TAGS, _ALONE_TAG, _ALONE = 0, 1, 3, 4
-_QUEUES_WORDS = 5
+QUEUES_WORDS = 5
 
 # A thread looks at so many others' shares: a look costs 0.1 us, and where there are many threads a phase is short.
 _OTHERS = 3
@@ -56,13 +54,11 @@ def _tile_at(cost, wide):
 
 
 @helper
-def open_queues(sync, thread):
-    """A thread's `queues` for one job of a team whose array is `sync`; before the job's first barrier."""
-    queues = np.zeros(_QUEUES_WORDS, dtype=np.int64)
+def open_queues(sync, thread, queues):
+    """Prepare a thread's `queues`, QUEUES_WORDS zeros, for one job of a team whose array is `sync`; before the first barrier."""
     queues[_PLACE] = address(sync, QUEUES)
     for slot in range(2):
         sync[QUEUES + thread * THREAD_WORDS + slot] = 0
-    return queues
 
 
 @helper

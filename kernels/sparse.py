@@ -304,7 +304,7 @@ def _pieces(threads):
     return 1 if threads == 1 else max(threads, _PIECES)
 
 
-@inlined
+@helper
 def sparse_forward(
     queues, thread, threads, rows, layer, constants, parameters, values, indices, pointers, y, slopes, key
 ):

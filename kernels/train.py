@@ -6,7 +6,7 @@ threads meet at a barrier where one phase reads what others wrote in the phase b
 
 import numpy as np
 
-from ._jit import helper, inlined, team_kernel
+from ._jit import helper, team_kernel
 from .clock import clock
 from .compress import compress_batch, fetch_entries
 from .denormals import flush_denormals, restore_denormals
@@ -27,7 +27,7 @@ from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE, WE
 from .optimize import APPLY_KEPT, DIRECT, LIMIT_NORMS, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .random import subkey
-from .shares import next_tiles, open_queues, queue_of, share_tiles
+from .shares import QUEUES_WORDS, next_tiles, open_queues, queue_of, share_tiles
 from .sparse import sparse_forward, sparse_update
 from .sync import atomic_load, atomic_store, barrier, share
 from .tile import ROWS_AHEAD, STORE, UPDATE, VECTORS, address, fetch_line, multiply_columns
@@ -114,7 +114,7 @@ def _loss(first, last, layer, outputs, gradients, batch, objective, numbers, tot
     )  # fmt: skip
 
 
-@inlined
+@helper
 def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gradients, scratch, plan):
     """dW = X^T dZ and db = sum of dZ's rows, the tiles of a queue, each applied to its weights while it is in the first cache.
 
@@ -233,7 +233,6 @@ def _step(
                 layer_key,
             )  # fmt: skip
         else:
-            # One call for all layers: Numba copies what is inlined, and compiling two copies takes 1.5 s longer.
             first, last = _share(layer[PADDED_OUT], strips(rows), itemsize, thread, threads)
             in_one_panel = index == layers - 1 and panels(layer[PADDED_OUT], itemsize) == 1
             forward(
@@ -315,7 +314,8 @@ def train_steps(
     state = flush_denormals()
     address_of_sync = address(sync, 0)
     scratch = scratches[thread]
-    queues = open_queues(sync, thread)
+    queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
+    open_queues(sync, thread, queues)
     plans = np.zeros((2, PLAN_WORDS), dtype=np.int64)
     widest = 0  # not max(): Numba takes 0.35 s longer
     for layer in table:

@@ -6,20 +6,30 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastnn.kernels import train
 from fastnn.kernels._jit import jit
 from fastnn.kernels.jobs import QUEUES, sync_words
 from fastnn.kernels.layout import COLUMNS, FAN_OUT, PADDED_OUT
-from fastnn.kernels.shares import next_tiles, queue_of, share_tiles
+from fastnn.kernels.shares import QUEUES_WORDS, next_tiles, queue_of, share_tiles
 from fastnn.kernels.sync import barrier, pause
 from fastnn.kernels.tile import ROWS, lanes
+from fastnn.kernels.train import _output_rows
 
 LANES = lanes(4)
 COST = {1: 2, 2: 3}
 
 
+@jit
+def one_share(vectors, strips, thread, threads):
+    return share_tiles(vectors, strips, thread, threads)
+
+
+@jit
+def output_rows(thread, threads, rows, layer, itemsize):
+    return _output_rows(thread, threads, rows, layer, itemsize)
+
+
 def shares(vectors, strips, threads):
-    return [share_tiles(vectors, strips, thread, threads) for thread in range(threads)]
+    return [one_share(vectors, strips, thread, threads) for thread in range(threads)]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -44,15 +54,15 @@ def test_a_thread_has_the_loss_of_the_rows_whose_logits_it_computes(strips, clas
     layer[FAN_OUT], layer[PADDED_OUT] = classes, -(-classes // LANES) * LANES
     rows = strips * ROWS - 1
     for thread in range(threads):
-        first, last = share_tiles(layer[PADDED_OUT] // LANES, strips, thread, threads)
+        first, last = one_share(layer[PADDED_OUT] // LANES, strips, thread, threads)
         expected = first * rows // strips, last * rows // strips
-        assert train._output_rows(thread, threads, rows, layer, 4) == expected
+        assert output_rows(thread, threads, rows, layer, 4) == expected
 
 
 @jit
 def _take_all(place, thread, threads, vectors, count, depth, phases, taken, pauses):
     """What a thread gets of each phase: taken[phase, tile] counts who took the tile; between phases no barrier."""
-    queues = np.zeros(5, np.int64)
+    queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
     queues[0] = place
     for phase in range(phases):
         first, last = share_tiles(vectors, count, thread, threads)
@@ -97,3 +107,9 @@ def test_who_is_done_takes_from_a_thread_that_never_comes():
     taken = np.zeros((1, 8 * 9), np.int64)
     _take_all(sync.ctypes.data + 8 * QUEUES, 0, 2, 16, 9, 300, 1, taken, 0)
     assert (taken == 1).all()
+
+
+def test_python_cannot_call_a_part_of_kernels():
+    """It has no machine code of its own; Numba would jump to address 0."""
+    with pytest.raises(TypeError, match="share_tiles is a part of kernels"):
+        share_tiles(1, 1, 0, 1)
