@@ -2,7 +2,7 @@
 
 processor   the vector width chosen for it            tile       the register tile in LLVM's vector IR
 layout      where a network's numbers lie             layers     a dense layer's three products, cut into tiles
-compress    rows that are mostly zeros                sparse     a first layer's two products over them
+compress    rows that are mostly zeros                sparse     a first layer's two products over them (sparse_code: in IR)
 functions   small kernels that are called by address: activations, losses, update (the optimisers), dropout
 optimize    what becomes of a gradient: when it is applied, clipping, limits of norms
 softmax     softmax and its loss, row by row          loss_rows  the other losses, row by row
@@ -14,7 +14,8 @@ product, elementwise, operations     products and functions of arrays, for users
 threads, jobs, sync, shares          teams of threads, what they are told to do, their barrier, who computes which tiles
 clock, denormals                     the time, and the floating-point state, inside kernels
 peak        the processor's peak rate, measured
-_jit, _compiler, _kernel, arrays     compiling, compiled functions, arrays as kernels want them
+_jit, _compiler, arrays              compiling, and what Numba's compiler does of its own; arrays as kernels want them
+_kernel, _helper                     compiled functions, to be called and to be parts of others
 _library                             functions in vector IR that kernels call and do not contain: the tiles
 _cache, _machine_code                the files of compiled code, what is in them and how it is put to use
 """

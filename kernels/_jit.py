@@ -6,7 +6,11 @@ import numba
 from numba.core import config
 
 from ._compiler import KernelCompiler, PartCompiler
-from ._kernel import Helper, Kernel
+from ._helper import Helper
+from ._kernel import Kernel
+
+# For what only compiled code calls.
+_NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def jit(function):
@@ -18,22 +22,12 @@ def jit(function):
       so that results would depend on how a loop was cut. Fused multiply-adds are asked for where we want them.
     - no parallel=True: its threading layers abort or hang when two Python threads or a forked child meet in them.
     """
-    return _compiled(function)
+    return _dispatcher(Kernel, KernelCompiler, function)
 
 
 def team_kernel(function):
     """Compile a kernel that teams run, see jobs.py: as `jit`, but Python cannot call it, which saves the code for that."""
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def _compiled(function, **options):
-    if config.DISABLE_JIT:
-        return function
-    return Kernel(
-        function,
-        targetoptions={"nopython": True, "nogil": True, "error_model": "numpy", **options},
-        pipeline_class=KernelCompiler,
-    )
+    return _dispatcher(Kernel, KernelCompiler, function, **_NO_WRAPPERS)
 
 
 def helper(function):
@@ -41,19 +35,19 @@ def helper(function):
 
     It does not count who refers to an array (_nrt): its callers do. So it may neither make an array nor return a part of one.
     """
-    if config.DISABLE_JIT:
-        return function
-    options = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
-    return Helper(
-        function,
-        targetoptions={**options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True},
-        pipeline_class=PartCompiler,
-    )
+    return _dispatcher(Helper, PartCompiler, function, _nrt=False, **_NO_WRAPPERS)
 
 
 def unkept(function):
     """Compile `function` as `jit` does, but keep it in no file."""
     return numba.njit(nogil=True, error_model="numpy", pipeline_class=KernelCompiler)(function)
+
+
+def _dispatcher(kind, compiler, function, **options):
+    if config.DISABLE_JIT:
+        return function
+    options = {"nopython": True, "nogil": True, "error_model": "numpy", **options}
+    return kind(function, targetoptions=options, pipeline_class=compiler)
 
 
 def require_jit():

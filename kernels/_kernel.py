@@ -8,14 +8,6 @@ from ._library import provide
 from ._machine_code import MachineCode
 
 
-class Helper(CPUDispatcher):
-    """A function that kernels contain, and that has no machine code of its own."""
-
-    def __call__(self, *_, **__):
-        """Raise TypeError: Numba would call address 0."""
-        raise TypeError(f"{self.py_func.__qualname__} is a part of kernels; Python cannot call it")
-
-
 class Kernel(CPUDispatcher):
     """A function that Numba compiles only where the disk has no machine code for the types of its arguments.
 

@@ -14,7 +14,7 @@ from numba.core.extending import intrinsic
 
 from ._jit import helper
 from .processor import VECTOR_BYTES
-from .sparse import LINE_BYTES, PANELS, UNROLL
+from .sparse_code import LINE_BYTES, PANELS, UNROLL
 from .sync import share
 from .tile import VECTORS, address, fetch_line, lanes
 from .vectors import (

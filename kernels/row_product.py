@@ -7,7 +7,7 @@ from numba.core.extending import intrinsic
 from ._jit import helper
 from .compress import compress_row
 from .processor import VECTOR_BYTES
-from .sparse import UNROLL
+from .sparse_code import UNROLL
 from .tile import address
 from .vectors import (
     INT32,

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastnn.kernels._jit import jit
+from fastnn.kernels._jit import jit, unkept
 from fastnn.kernels.jobs import QUEUES, sync_words
 from fastnn.kernels.layout import COLUMNS, FAN_OUT, PADDED_OUT
 from fastnn.kernels.shares import QUEUES_WORDS, next_tiles, queue_of, share_tiles
@@ -18,14 +18,8 @@ LANES = lanes(4)
 COST = {1: 2, 2: 3}
 
 
-@jit
-def one_share(vectors, strips, thread, threads):
-    return share_tiles(vectors, strips, thread, threads)
-
-
-@jit
-def output_rows(thread, threads, rows, layer, itemsize):
-    return _output_rows(thread, threads, rows, layer, itemsize)
+# Parts of kernels, as functions of their own.
+one_share, output_rows = unkept(share_tiles.py_func), unkept(_output_rows.py_func)
 
 
 def shares(vectors, strips, threads):
@@ -107,9 +101,3 @@ def test_who_is_done_takes_from_a_thread_that_never_comes():
     taken = np.zeros((1, 8 * 9), np.int64)
     _take_all(sync.ctypes.data + 8 * QUEUES, 0, 2, 16, 9, 300, 1, taken, 0)
     assert (taken == 1).all()
-
-
-def test_python_cannot_call_a_part_of_kernels():
-    """It has no machine code of its own; Numba would jump to address 0."""
-    with pytest.raises(TypeError, match="share_tiles is a part of kernels"):
-        share_tiles(1, 1, 0, 1)
