@@ -56,7 +56,7 @@ def test_a_team_that_lost_its_patience_waits_ever_longer():
             pace.record(0.05 / pace.threads, 10)
     assert chosen[2:200].count(2) <= 12
     assert chosen[-150:] == [2] * 150
-    assert pace.patience()[0] == pytest.approx(0.005)
+    assert pace.patience()[0] == pytest.approx(1.5 * 0.005)
 
 
 def test_patience_is_endless_until_one_thread_is_known():
@@ -65,7 +65,7 @@ def test_patience_is_endless_until_one_thread_is_known():
     assert pace.patience()[0] == math.inf
     pace = Pace(2)
     pace.record(0.01, 1)
-    assert pace.patience()[0] == 0.01
+    assert pace.patience()[0] == pytest.approx(1.5 * 0.01)
 
 
 def test_short_chunks_do_not_count_against_threads():

@@ -4,6 +4,7 @@ import math
 
 _LONG = 0.002  # seconds; of a shorter chunk, waking the threads is too large a part to tell
 _SUSPICIOUS = 1.5  # times the quickest step so far: is one thread faster now?
+_WORSE = 1.5  # times what one thread took a while ago, as the machine may have become slower since
 _PATIENCE = 0.003  # seconds that all threads may lose in a chunk before one goes on alone
 _MOST_WAIT = 32  # the most chunks that one thread makes before all are tried again
 _LOOK = 0.003  # seconds of a chunk alone that is only to tell how fast one thread is
@@ -40,7 +41,7 @@ class Pace:
 
     def patience(self):
         """Seconds that a step of all threads may take, and seconds beyond all those, before one thread makes the rest."""
-        return math.inf if self._alone is None else self._alone, _PATIENCE
+        return math.inf if self._alone is None else _WORSE * self._alone, _PATIENCE
 
     def most_steps(self):
         """The most steps that the next chunk should have, or None: few where it is only to tell how fast one thread is."""
