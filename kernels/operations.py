@@ -6,7 +6,7 @@ from ._jit import require_jit
 from .arrays import ALIGNMENT, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
 from .product import multiply, plan
-from .threads import ALONE, compiled, get_num_threads, run_short, team_of, threads_for_short_work
+from .threads import ALONE, compiled, get_num_threads, run_long, run_short, threads_for_short_work
 from .tile import lanes
 
 _multiply = {}  # the kernel by dtype: to look at all operands costs as much as a small product
@@ -15,11 +15,13 @@ _multiply = {}  # the kernel by dtype: to look at all operands costs as much as 
 # costs where it is awake (1 us).
 _SHORT_WORK, _SERIAL_WORK = 10_000_000, 400_000
 
-
 # The last product's workspace by dtype, for the next: memory from the system, page by page, takes 1 us for 4 KB on a virtual
 # machine, and 784 x 128 x 512 needs up to 23 of them.
 _spare = {}
 _MOST_SPARE = 4_000_000  # bytes
+
+# Multiply-adds a second of one thread that nothing disturbs, at the least: a tenth of what narrow vectors do.
+_SLOWEST = 1e9
 
 _DTYPES = frozenset(map(np.dtype, (np.float32, np.float64)))
 
@@ -99,8 +101,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     elif work < _SHORT_WORK:
         run_short(threads, _multiply[a.dtype], *operands)
     else:
-        with team_of(threads) as team:
-            team.run(_multiply[a.dtype], *operands)
+        run_long(threads, work / (threads * _SLOWEST), _multiply[a.dtype], *operands)
     if workspace.nbytes <= _MOST_SPARE:
         _spare[a.dtype] = workspace
     return out

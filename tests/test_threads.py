@@ -1,6 +1,7 @@
 """Teams of threads: every thread runs, errors come out, nobody is left waiting; and how many threads there are."""
 
 import _thread
+import contextlib
 import io
 import math
 import os
@@ -350,3 +351,36 @@ def test_affinity_mask():
         print(fastnn.get_num_threads())
     """
     assert programs.run(code, one) == "1"
+
+
+def test_who_was_waited_for_is_left_out_for_a_while(monkeypatch):
+    """A product that takes far longer than its work needs is followed by products in the caller's thread alone."""
+    now, teams = [100.0], []
+    monkeypatch.setattr(kernel_threads.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(kernel_threads._Work, "alone_until", -math.inf)
+
+    class Slow:
+        def run(self, *_):
+            teams.append(now[0])
+            now[0] += 0.02
+
+    @contextlib.contextmanager
+    def team_of(count):
+        yield Slow()
+
+    class Alone:
+        def run(self, *_):
+            now[0] += 0.001
+
+    monkeypatch.setattr(kernel_threads, "team_of", team_of)
+    monkeypatch.setattr(kernel_threads, "ALONE", Alone())
+    for _ in range(200):
+        kernel_threads.run_long(2, 0.001, None)
+    assert teams[0] == 100.0
+    assert 0.08 <= teams[1] - teams[0] - 0.02 < 0.082
+    assert len(teams) == 3
+    monkeypatch.setattr(kernel_threads._Work, "alone_until", -math.inf)
+    teams.clear()
+    for _ in range(10):
+        kernel_threads.run_long(2, 1.0, None)
+    assert len(teams) == 10
