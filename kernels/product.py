@@ -12,8 +12,9 @@ import numpy as np
 from ._jit import helper, team_kernel
 from .arrays import ALIGNMENT
 from .copy_block import copy_block
-from .layers import PLAN_WORDS, panels, plan_rows, plan_tile, strips
+from .layers import PLAN_WORDS, plan_rows, plan_tile, strips
 from .processor import VECTOR_BYTES
+from .shares import QUEUES_WORDS, next_tiles, open_queues, queue_of, share_tiles
 from .sync import barrier, share
 from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block, transpose_rows
@@ -23,15 +24,13 @@ from .transpose import transpose_block, transpose_rows
 # instead of 147.)
 DEPTH = 256
 
-# A block of A is so many strips at most: 96 KB or 48 KB of the second-level cache beside a panel of B; where each thread packs
-# its own panels of B, once for a block, four times as many.
-_STRIPS, _STRIPS_BY_PANELS = 8, 32
+# What is packed at once, in bytes: of A, in the second-level cache of every thread; and of B, of which each reads its own panels.
+_PACKED_A, _PACKED_B = 512 * 1024, 1024 * 1024
 
 # B is read where it lies, if its rows are contiguous and it serves this many strips or fewer; A, if it serves this many panels
 # or fewer: copying a number costs about as much as using it in three tiles.
 _DIRECT_STRIPS = 4
 _DIRECT_PANELS = 6
-
 
 # Rows of B in a block whose tiles take long enough to ask for C meanwhile.
 _LONG = 128
@@ -42,22 +41,30 @@ _ROWS_AT_ONCE = 64
 
 # A product and how it is cut up, as numbers: its size, the steps of A and B in elements; what a Plan says.
 ROW_COUNT, COLUMN_COUNT, SUM_LENGTH, A_ROW, A_DEPTH, B_ROW, B_COLUMN = range(7)
-BY_PANELS, DIRECT_A, DIRECT_B, DEEP, BLOCK, SHARED, OWN = range(7, 14)
+BY_PANELS, DIRECT_A, DIRECT_B, DEEP, SPAN, BLOCK, ROOM_A, ROOM_B = range(7, 15)
 
 
 class Plan(NamedTuple):
     """How a product is cut up and what is copied."""
 
     numbers: np.ndarray
-    """int64 (14,), see above: one argument instead of 14, which Numba would look at for 1.5 us.
+    """int64 (15,), see above: one argument instead of 15, which Numba would look at for 1.5 us.
 
-    BY_PANELS: each thread computes whole panels of C, and packs its panels of B one by one; otherwise strips, and all pack all of
-    B. DIRECT_A, DIRECT_B: what is read where it lies. DEEP: rows of B in a block. BLOCK: strips of A in a block.
+    BY_PANELS: a thread computes a whole panel of C at a time, and packs B's panel just before; otherwise tiles, and all pack B
+    together. DIRECT_A, DIRECT_B: what is read where it lies. DEEP: rows of B in a block. SPAN: how many are packed at once, whole
+    blocks. BLOCK: strips of A packed at once. ROOM_A, ROOM_B: elements of the workspace for what is packed, B's for each thread
+    if BY_PANELS.
     """
     shared: int
     """Elements of the workspace that all threads use."""
     own: int
     """And of each thread's part of it."""
+
+
+def _evenly(total, most):
+    """The size of `total` things' parts, of at most `most` each, all about the same."""
+    parts = -(-total // max(1, most))
+    return -(-total // parts)
 
 
 @lru_cache
@@ -69,30 +76,25 @@ def plan(rows, columns, depth, a_row, a_depth, b_row, b_column, itemsize):
     by_panels = strip_count < panel_count
     direct_a = panel_count <= _DIRECT_PANELS
     direct_b = b_column == 1 and (strip_count <= _DIRECT_STRIPS or b_row == panel)
-    block = _STRIPS_BY_PANELS if by_panels else _STRIPS
-    deep = min(depth, DEPTH if columns > vector else 2 * DEPTH)
     # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
     width = panel if by_panels or direct_b else -(-columns // vector) * vector
-    own = 0 if direct_a else deep * min(rows, ROWS * block) + vector * min(strip_count, block)
-    packed = 0 if direct_b and columns % vector == 0 else deep * width
-    shared, own = 0 if by_panels else packed, own + by_panels * deep * panel
-    numbers = [
-        rows,
-        columns,
-        depth,
-        a_row,
-        a_depth,
-        b_row,
-        b_column,
-        by_panels,
-        direct_a,
-        direct_b,
-        deep,
-        block,
-        shared,
-        own,
-    ]
-    return Plan(np.array(numbers, np.int64), shared, own)
+    packs_b = not direct_b or columns % vector != 0
+    deep = _evenly(depth, DEPTH if columns > vector else 2 * DEPTH)
+    deep = min(depth, -(-deep // vector) * vector)
+    most = depth  # rows of B at once
+    if not direct_a and by_panels:
+        most = _PACKED_A // (itemsize * rows)
+    elif packs_b and not by_panels:
+        most = _PACKED_B // (itemsize * width)
+    span = _evenly(-(-depth // deep), most // deep) * deep
+    block = strip_count
+    if not direct_a:
+        block = _evenly(strip_count, _PACKED_A // (itemsize * ROWS * min(span, depth)))
+    room_a = 0 if direct_a else min(span, depth) * min(rows, ROWS * block) + vector * block
+    room_b = packs_b * width * (deep if by_panels else min(span, depth))
+    sizes = (rows, columns, depth, a_row, a_depth, b_row, b_column)
+    numbers = np.array([*sizes, by_panels, direct_a, direct_b, deep, span, block, room_a, room_b], np.int64)
+    return Plan(numbers, room_a + (0 if by_panels else room_b), room_b if by_panels else 0)
 
 
 @helper
@@ -148,114 +150,150 @@ def _pack_strip(height, start, k_start, depth, a, a_row, a_depth, packed):
             packed[k * height + i] = a[source + i * a_row + k]
 
 
+@helper
+def _pack_strips(thread, threads, numbers, first, last, k_start, depth, a, packed):
+    """A thread's part of packing strips [first, last) of A, columns [k_start, k_start + depth), one strip behind the other."""
+    rows, a_row = numbers[ROW_COUNT], numbers[A_ROW]
+    vector = VECTOR_BYTES // a.itemsize
+    count = strips(rows)
+    begin, end = share(last - first, thread, threads)
+    # Where rows of A are columns of what it is stored as, few at a time: the lines that two strips share are there.
+    some = _ROWS_AT_ONCE if a_row == 1 else depth
+    for k in range(0, depth, some):
+        for strip in range(first + begin, first + end):
+            start = strip * rows // count
+            height = (strip + 1) * rows // count - start
+            place = _strip_place(strip, first, rows, count, depth, vector) + k * height
+            _pack_strip(
+                height, start, k_start + k, min(some, depth - k), a, a_row, numbers[A_DEPTH], packed[place:]
+            )  # fmt: skip
+
+
+@helper
+def _strip_place(strip, first, rows, count, depth, vector):
+    """Where a packed strip begins, if strip `first` is the first that is packed: each has the room of a vector behind it."""
+    return (strip * rows // count - first * rows // count) * depth + (strip - first) * vector
+
+
+@helper
+def _pack_panels(thread, threads, numbers, k_start, depth, b, packed):
+    """A thread's part of packing rows [k_start, k_start + depth) of B, one panel behind the other: some rows of each panel."""
+    columns, b_row = numbers[COLUMN_COUNT], numbers[B_ROW]
+    vector = VECTOR_BYTES // b.itemsize
+    panel = VECTORS * vector
+    pieces = (depth + vector - 1) // vector
+    begin, end = share(pieces, thread, threads)
+    begin, end = begin * vector, min(end * vector, depth)
+    for column in range(0, columns, panel):
+        used = min(panel, columns - column)
+        width = (used + vector - 1) // vector * vector
+        if numbers[DIRECT_B] == 0 or used != width:
+            place = _panel_place(numbers, column, depth) + begin * width
+            _pack_panel(
+                end - begin,
+                column,
+                used,
+                width,
+                b[(k_start + begin) * b_row :],
+                b_row,
+                numbers[B_COLUMN],
+                packed[place:],
+            )
+
+
+@helper
+def _panel_place(numbers, column, depth):
+    """Where the packed panel of B that begins at `column` lies: the only one where the others are read where they lie."""
+    return 0 if numbers[DIRECT_B] != 0 else column * depth
+
+
 @team_kernel
 def multiply(thread, threads, sync, numbers, a, b, out, workspace):
     """out[i, j] = sum_k A[i, k] B[k, j]: A[i, k] is a[i * A_ROW + k * A_DEPTH], B[k, j] is b[k * B_ROW + j * B_COLUMN].
 
     a, b, out (rows * columns) are 1-D; one of the steps of a and of b is 1. numbers: of a Plan. The workspace has room for
-    aligning it, for SHARED elements, and for OWN of each thread.
+    aligning it, for what all threads share, and for what each has alone.
     """
     rows, columns, depth = numbers[ROW_COUNT], numbers[COLUMN_COUNT], numbers[SUM_LENGTH]
-    a_row, a_depth, b_row, b_column = numbers[A_ROW], numbers[A_DEPTH], numbers[B_ROW], numbers[B_COLUMN]
+    b_row, b_column = numbers[B_ROW], numbers[B_COLUMN]
     by_panels, direct_a, direct_b = numbers[BY_PANELS] != 0, numbers[DIRECT_A] != 0, numbers[DIRECT_B] != 0
-    deep, block, shared, own = numbers[DEEP], numbers[BLOCK], numbers[SHARED], numbers[OWN]
+    span, block = numbers[SPAN], numbers[BLOCK]
     itemsize = out.itemsize
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
-    everything = out.dtype.type(-float("inf"))
-    one = out.dtype.type(1)
-    panel_count = panels((columns + vector - 1) // vector * vector, itemsize)
     count = strips(rows)
-    edge = columns % vector != 0
-    first, last = share(panel_count, thread, threads)  # panels to pack
-    # Where there are too few, all pack a part of each.
-    packers = threads if panel_count < threads else 1
-    if packers > 1:
-        first, last = 0, panel_count
-    first_panel, last_panel = 0, panel_count  # and to compute
-    first_strip, last_strip = 0, count
-    if by_panels:
-        first_panel, last_panel = first, last
-    else:
-        first_strip, last_strip = share(count, thread, threads)
+    everything, one = out.dtype.type(-float("inf")), out.dtype.type(1)
     lines, counting = np.zeros(PLAN_WORDS, dtype=np.int64), np.arange(ROWS)
+    queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
+    open_queues(sync, thread, queues)
     aligned = -address(workspace, 0) % ALIGNMENT // itemsize
-    packed_b = workspace[aligned : aligned + shared]
-    scratch = workspace[aligned + shared + thread * own : aligned + shared + (thread + 1) * own]
-    if by_panels:  # a thread's own panel lies before its block of A
-        packed_b = scratch
-        scratch = scratch[deep * panel :]
-    for k_start in range(0, depth, deep):
-        k_count = min(deep, depth - k_start)
-        if not by_panels:
-            if k_start > 0 and not barrier(
-                address(sync, 0), threads
-            ):  # others may still read the block before
-                return
-            for p in range(first, last):
-                column = p * panel
-                used = min(panel, columns - column)
-                width = (used + vector - 1) // vector * vector
-                if not direct_b or used != width:
-                    begin, end = share(k_count, thread if packers > 1 else 0, packers)
-                    target = packed_b[(0 if direct_b else column * k_count) + begin * width :]
-                    _pack_panel(
-                        end - begin,
-                        column,
-                        used,
-                        width,
-                        b[(k_start + begin) * b_row :],
-                        b_row,
-                        b_column,
-                        target,
-                    )
+    packed_a = workspace[aligned : aligned + numbers[ROOM_A]]
+    packed_b = workspace[aligned + numbers[ROOM_A] + (thread * numbers[ROOM_B] if by_panels else 0) :]
+    for span_start in range(0, depth, span):
+        span_count = min(span, depth - span_start)
+        for block_start in range(0, count, block):
+            block_end = min(block_start + block, count)
+            if (span_start > 0 or block_start > 0) and not barrier(address(sync, 0), threads):
+                return  # others may still read what was packed before
+            if not direct_a:
+                _pack_strips(
+                    thread, threads, numbers, block_start, block_end, span_start, span_count, a, packed_a
+                )
+            if not by_panels and block_start == 0:
+                _pack_panels(thread, threads, numbers, span_start, span_count, b, packed_b)
             if not barrier(address(sync, 0), threads):
                 return
-        for strip_block in range(first_strip, last_strip, block):
-            block_end = min(strip_block + block, last_strip)
-            block_row = strip_block * rows // count
-            if not direct_a:
-                # Where rows of A are columns of what it is stored as, few at a time: the lines that two strips share are there.
-                some = _ROWS_AT_ONCE if a_row == 1 else k_count
-                for k in range(0, k_count, some):
-                    for strip in range(strip_block, block_end):
-                        start = strip * rows // count
-                        height = (strip + 1) * rows // count - start
-                        place = (start - block_row) * k_count + (strip - strip_block) * vector + k * height
-                        _pack_strip(
-                            height, start, k_start + k, min(some, k_count - k), a, a_row, a_depth, scratch[place:]
-                        )  # fmt: skip
-            for p in range(first_panel, last_panel):
-                column = p * panel
+            # A tile of this queue is one of C, or a panel of them.
+            strips_a_tile = block_end - block_start if by_panels else 1
+            tiles = (block_end - block_start) // strips_a_tile
+            vectors = (columns + vector - 1) // vector
+            first, last = share_tiles(vectors, tiles, thread, threads)
+            queue = queue_of(queues, 0, thread, threads, first, last)
+            whose = thread
+            while True:
+                begin, end, whose = next_tiles(queue, whose, vectors, tiles, span_count * strips_a_tile)
+                if begin == end:
+                    break
+                column = begin // tiles * panel
                 used = min(panel, columns - column)
                 width = (used + vector - 1) // vector * vector
-                part = edge and p == panel_count - 1
-                if direct_b and not part:
-                    b_place, b_step = address(b, k_start * b_row + column), b_row
-                elif by_panels:
-                    _pack_panel(k_count, column, used, width, b[k_start * b_row :], b_row, b_column, packed_b)
-                    b_place, b_step = address(packed_b, 0), width
-                else:
-                    b_place, b_step = address(packed_b, 0 if direct_b else column * k_count), width
-                mode = (STORE_PART if part else STORE) if k_start == 0 else (UPDATE_PART if part else UPDATE)
-                for strip in range(strip_block, block_end):
-                    start = strip * rows // count
-                    height = (strip + 1) * rows // count - start
-                    ahead = 0
-                    if not by_panels and k_count >= _LONG:
-                        # C comes from afar, and all lines of a tile at once are waited for: 10 % of 2048 x 2048 x 2048 on an
-                        # Intel Xeon of 2023. (B's next panel, too, asked for line by line: 128 x 784 x 512 4 % slower.)
-                        place = address(out, start * columns + column)
-                        plan_rows(lines, 0, height, counting, place, columns * itemsize, used * itemsize)
-                        ahead = plan_tile(lines, 0, 1, k_count)
-                    if direct_a:
-                        a_place = address(a, start * a_row + k_start * a_depth)
-                        row_step, k_step = a_row, a_depth
+                part = used != width
+                first_strip = block_start + begin % tiles * strips_a_tile
+                last_strip = first_strip + (end - begin) * strips_a_tile
+                for k in range(0, span_count, numbers[DEEP]):
+                    k_start = span_start + k
+                    k_count = min(numbers[DEEP], span_count - k)
+                    if direct_b and not part:
+                        b_place, b_step = address(b, k_start * b_row + column), b_row
+                    elif by_panels:
+                        _pack_panel(
+                            k_count, column, used, width, b[k_start * b_row :], b_row, b_column, packed_b
+                        )
+                        b_place, b_step = address(packed_b, 0), width
                     else:
-                        place = (start - block_row) * k_count + (strip - strip_block) * vector
-                        a_place, row_step, k_step = address(scratch, place), 1, height
-                    multiply_tile(
-                        height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step,
-                        address(out, start * columns + column), columns, used if part else 0,
-                        everything if k_start == 0 else one, mode, ahead,
-                    )  # fmt: skip
+                        place = _panel_place(numbers, column, span_count) + k * width
+                        b_place, b_step = address(packed_b, place), width
+                    mode = (
+                        (STORE_PART if part else STORE) if k_start == 0 else (UPDATE_PART if part else UPDATE)
+                    )
+                    for strip in range(first_strip, last_strip):
+                        start = strip * rows // count
+                        height = (strip + 1) * rows // count - start
+                        ahead = 0
+                        if k == 0 and k_count >= _LONG:
+                            # C comes from afar, and all lines of a tile at once are waited for: 10 % of 2048 x 2048 x 2048 on an
+                            # Intel Xeon of 2023. (B's next panel, too, asked for line by line: 128 x 784 x 512 4 % slower.)
+                            place = address(out, start * columns + column)
+                            plan_rows(lines, 0, height, counting, place, columns * itemsize, used * itemsize)
+                            ahead = plan_tile(lines, 0, 1, k_count)
+                        if direct_a:
+                            a_place = address(a, start * numbers[A_ROW] + k_start * numbers[A_DEPTH])
+                            row_step, k_step = numbers[A_ROW], numbers[A_DEPTH]
+                        else:
+                            place = _strip_place(strip, block_start, rows, count, span_count, vector)
+                            a_place, row_step, k_step = address(packed_a, place + k * height), 1, height
+                        multiply_tile(
+                            height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step,
+                            address(out, start * columns + column), columns, used if part else 0,
+                            everything if k_start == 0 else one, mode, ahead,
+                        )  # fmt: skip
