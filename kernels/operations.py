@@ -40,20 +40,20 @@ def _checked(array, name, dimensions=None):
 
 
 def _flag(value, name):
-    if not isinstance(value, (bool, np.bool_)):
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name} is {value!r}; it must be True or False")
     return bool(value)
 
 
-def _strided(array, transpose):
-    """A 1-D view or copy of a matrix, its two steps in elements, and its shape, transposed if asked."""
-    if not array.flags.carray:
-        if array.flags.f_contiguous and not array.flags.c_contiguous:
-            array, transpose = array.T, not transpose
-        array = plain(array)
-    rows, columns = array.shape
-    flat = array.reshape(-1)
-    return (flat, 1, columns, (columns, rows)) if transpose else (flat, columns, 1, (rows, columns))
+def _stored(array, transpose):
+    """`array` as a C-contiguous matrix, or its transpose where that is one; and whether op(array) is the transpose of that."""
+    if array.flags.carray:
+        return array, transpose
+    if array.flags.f_contiguous and not array.flags.c_contiguous:
+        array, transpose = array.T, not transpose
+    return plain(array), transpose
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
@@ -72,8 +72,10 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     a, b = _checked(a, "a", 2), _checked(b, "b", 2)
     if a.dtype != b.dtype:
         raise TypeError(f"a has dtype {a.dtype} and b {b.dtype}; they must be the same")
-    a_flat, a_row, a_depth, (m, k) = _strided(a, _flag(transpose_a, "transpose_a"))
-    b_flat, b_row, b_column, (k_of_b, n) = _strided(b, _flag(transpose_b, "transpose_b"))
+    stored_a, a_is_transposed = _stored(a, _flag(transpose_a, "transpose_a"))
+    stored_b, b_is_transposed = _stored(b, _flag(transpose_b, "transpose_b"))
+    k, m = stored_a.shape if a_is_transposed else stored_a.shape[::-1]
+    n, k_of_b = stored_b.shape if b_is_transposed else stored_b.shape[::-1]
     if k != k_of_b:
         raise ValueError(f"op(a) has {k} columns and op(b) {k_of_b} rows; they must be equal")
     if out is None:
@@ -83,7 +85,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     if m == 0 or n == 0 or k == 0:
         out[...] = 0  # an empty sum
         return out
-    how = plan(m, n, k, a_row, a_depth, b_row, b_column, a.itemsize)
+    how = plan(m, n, k, a_is_transposed, b_is_transposed, a.itemsize)
     work = m * n * k
     threads = 1
     if work >= _SERIAL_WORK:
@@ -93,7 +95,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     workspace = _spare.pop(a.dtype, None)  # nobody else has it then
     if workspace is None or workspace.size < room:
         workspace = np.empty(room, a.dtype)
-    operands = (how.numbers, a_flat, b_flat, out.reshape(-1), workspace)
+    operands = (how.numbers, stored_a, stored_b, out, workspace)
     if a.dtype not in _multiply:
         _multiply[a.dtype] = compiled(multiply, ALONE.sync, *operands)
     if threads == 1:

@@ -140,7 +140,7 @@ class Team:
 
         Ctrl-C may come between any two lines: no thread is at work then. Raises MemoryError where a thread ran out of it.
         """
-        if self._process != os.getpid():  # a forked child, in which the threads are not
+        if self.threads > 1 and self._process != os.getpid():  # a forked child, in which the threads are not
             self._begin()
         if not isinstance(kernel, Compiled):
             kernel = compiled(kernel, self.sync, *arguments)
