@@ -7,11 +7,11 @@ from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
 from .finite import all_finite
 from .functions import call
-from .layers import PLAN_WORDS, forward, panels, row_places, strips
+from .layers import PLAN_WORDS, forward, row_places, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import room_for_row, row_product
-from .shares import QUEUES_WORDS, open_queues, queue_of
+from .shares import QUEUES_WORDS, queue_of
 from .sparse import sparse_forward
 from .sync import share
 from .tile import address
@@ -36,7 +36,6 @@ def infer_rows(
     layers = table.shape[0]
     nothing = np.zeros(PLAN_WORDS, dtype=np.int64)
     queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
-    open_queues(sync, thread, queues)
     no_slopes = own[:0]
     no_key = np.uint64(1)
     output = table[layers - 1]
@@ -72,7 +71,7 @@ def infer_rows(
             row_places(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
         for index in range(layers):
             layer = table[index]
-            tiles = panels(layer[PADDED_OUT], own.itemsize) * strips(rows)
+            wide = layer[PADDED_OUT] * own.itemsize // VECTOR_BYTES
             if index == 0 and compressed:
                 sparse_forward(
                     queues, 0, 1, rows, layer, constants[0], parameters, values[thread], indices[thread], pointers[thread], own,
@@ -80,7 +79,7 @@ def infer_rows(
                 )  # fmt: skip
             else:
                 forward(
-                    queue_of(queues, 0, 0, 1, 0, tiles), rows, layer, constants[index], parameters,
+                    queue_of(queues, 0, wide, strips(rows), 0, 1), rows, layer, constants[index], parameters,
                     address(places, index * block), own, no_slopes, no_key, nothing,
                 )  # fmt: skip
         z = address(own, output[OUTPUT])

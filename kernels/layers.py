@@ -26,7 +26,7 @@ from .layout import (
 )
 from .layout import SCALE as DROPOUT_SCALE
 from .processor import VECTOR_BYTES
-from .shares import next_tiles
+from .shares import FIRST, LAST, THREAD, next_tiles
 from .tile import MASK, ROWS, SCALE, STORE, TURNS, VECTORS, address, multiply_rows
 from .transpose import transpose_block
 
@@ -118,9 +118,9 @@ def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
     fan_in, stride = layer[FAN_IN], layer[STRIDE]
     count = strips(rows)
     low = y.dtype.type(0) if layer[ACTIVATION] == RELU else y.dtype.type(-float("inf"))
-    whose, first, last = queue[2], queue[4], queue[5]
+    whose, first, last = queue[THREAD], queue[FIRST], queue[LAST]
     while True:
-        begin, end, whose = next_tiles(queue, whose, layer[PADDED_OUT] // vector, count, fan_in)
+        begin, end, whose = next_tiles(queue, whose, fan_in)
         if begin == end:
             break
         column = begin // count * panel
@@ -185,11 +185,11 @@ def backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scra
     count = strips(rows)
     activation = below[ACTIVATION]
     mode = MASK if activation == RELU else (STORE if activation == IDENTITY else SCALE)
-    thread, last = queue[2], queue[5]
+    thread, last = queue[THREAD], queue[LAST]
     whose = thread
     transposed = -1
     while True:
-        begin, end, whose = next_tiles(queue, whose, below[PADDED_OUT] // vector, count, layer[FAN_OUT])
+        begin, end, whose = next_tiles(queue, whose, layer[FAN_OUT])
         if begin == end:
             break
         column = begin // count * panel

@@ -15,7 +15,7 @@ from .copy_block import copy_block
 from .functions import view
 from .layers import PLAN_WORDS, plan_rows, plan_tile, strips
 from .processor import VECTOR_BYTES
-from .shares import QUEUES_WORDS, next_tiles, open_queues, queue_of, share_tiles
+from .shares import QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of
 from .sync import barrier, share
 from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block, transpose_rows
@@ -259,11 +259,10 @@ def multiply(thread, threads, sync, numbers, stored_a, stored_b, product, worksp
             strips_a_tile = block_end - block_start if by_panels else 1
             tiles = (block_end - block_start) // strips_a_tile
             vectors = (columns + vector - 1) // vector
-            first, last = share_tiles(vectors, tiles, thread, threads)
-            queue = queue_of(queues, 0, thread, threads, first, last)
-            whose = thread
+            queue = queue_of(queues, 0, vectors, tiles, thread, threads)
+            whose = queue[THREAD]
             while True:
-                begin, end, whose = next_tiles(queue, whose, vectors, tiles, span_count * strips_a_tile)
+                begin, end, whose = next_tiles(queue, whose, span_count * strips_a_tile)
                 if begin == end:
                     break
                 column = begin // tiles * panel

@@ -61,26 +61,35 @@ def open_queues(sync, thread, queues):
         sync[QUEUES + thread * THREAD_WORDS + slot] = 0
 
 
-@helper
-def queue_of(queues, slot, thread, threads, first, last):
-    """The queue of a phase: where shares stand, its tag, the thread, how many help each other, its own share [first, last).
+# A queue is where the shares stand, its tag, the thread, how many help each other, the thread's own share, and the product as in
+# share_tiles. Those that others read:
+THREAD, FIRST, LAST = 2, 4, 5
 
-    `slot` is 0 or 1. One thread has a queue for itself, and so has each where `threads` is said to be 1.
-    """
+
+@helper
+def queue_of(queues, slot, vectors, count, thread, threads):
+    """The queue of a phase in which all threads compute a product as in share_tiles, and help each other; slot is 0 or 1."""
+    first, last = share_tiles(vectors, count, thread, threads)
     if threads == 1:
-        queues[_ALONE_TAG] = (queues[_ALONE_TAG] + 1) & 127
-        return address(queues, _ALONE), queues[_ALONE_TAG], 0, 1, first, last
+        return own_queue(queues, vectors, count, first, last)
     queues[_TAGS + slot] = (queues[_TAGS + slot] + 1) & 127
-    return queues[_PLACE] + 8 * slot, queues[_TAGS + slot], thread, threads, first, last
+    return queues[_PLACE] + 8 * slot, queues[_TAGS + slot], thread, threads, first, last, vectors, count
 
 
 @helper
-def next_tiles(queue, whose, vectors, count, depth):
+def own_queue(queues, vectors, count, first, last):
+    """The queue of tiles [first, last) of such a product, which no other thread takes."""
+    queues[_ALONE_TAG] = (queues[_ALONE_TAG] + 1) & 127
+    return address(queues, _ALONE), queues[_ALONE_TAG], 0, 1, first, last, vectors, count
+
+
+@helper
+def next_tiles(queue, whose, depth):
     """The next tiles [begin, end) to compute, all of one panel, and whose share they are from; begin == end at the end.
 
-    whose: the thread itself at first, then what the last call returned. vectors, count: as in share_tiles, which made the shares.
+    whose: queue[THREAD] at first, then what the last call returned. depth: turns a tile.
     """
-    place, tag, thread, threads, first, last = queue
+    place, tag, thread, threads, first, last, vectors, count = queue
     least = max(1, LONG // max(1, depth))
     while True:
         if whose != thread:

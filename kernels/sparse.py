@@ -16,7 +16,7 @@ from .layers import activate, bias_gradient
 from .layout import ACTIVATION, BIAS, CALLED, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
 from .optimize import DIRECT, MODE, apply_gradient
 from .processor import VECTOR_BYTES
-from .shares import LONG, next_tiles, queue_of, share_tiles
+from .shares import FIRST, LAST, LONG, THREAD, next_tiles, queue_of
 from .sparse_code import LINE_BYTES, PANELS, multiply_entries, update_entries
 from .sync import share
 from .tile import VECTORS, address
@@ -83,11 +83,10 @@ def sparse_forward(
     # Whole passes to each thread, where there are enough.
     pieces = _pieces(threads)
     parts = _passes(layer, y.itemsize) * pieces
-    first, last = share_tiles(1, parts, thread, threads)
-    queue = queue_of(queues, 0, thread, threads, first, last)
-    whose = queue[2]
+    queue = queue_of(queues, 0, 1, parts, thread, threads)
+    whose = queue[THREAD]
     while True:
-        begin, end, whose = next_tiles(queue, whose, 1, parts, LONG)
+        begin, end, whose = next_tiles(queue, whose, LONG)
         if begin == end:
             break
         for part in range(begin, end):
@@ -132,11 +131,10 @@ def sparse_update(
     blocks = bounds.size - 1
     direct = how[MODE] == DIRECT
     parts = _passes(layer, itemsize) * blocks
-    first, last = share_tiles(1, parts, thread, threads)
-    queue = queue_of(queues, 1, thread, threads, first, last)
-    whose = queue[2]
+    queue = queue_of(queues, 1, 1, parts, thread, threads)
+    whose, first, last = queue[THREAD], queue[FIRST], queue[LAST]
     while True:
-        begin, end, whose = next_tiles(queue, whose, 1, parts, LONG)
+        begin, end, whose = next_tiles(queue, whose, LONG)
         if begin == end:
             break
         for part in range(begin, end):

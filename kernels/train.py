@@ -27,7 +27,17 @@ from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE, WE
 from .optimize import APPLY_KEPT, DIRECT, LIMIT_NORMS, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .random import subkey
-from .shares import QUEUES_WORDS, next_tiles, open_queues, queue_of, share_tiles
+from .shares import (
+    FIRST,
+    LAST,
+    QUEUES_WORDS,
+    THREAD,
+    next_tiles,
+    open_queues,
+    own_queue,
+    queue_of,
+    share_tiles,
+)
 from .sparse import sparse_forward, sparse_update
 from .sync import atomic_load, atomic_store, barrier, share
 from .tile import ROWS_AHEAD, STORE, UPDATE, VECTORS, address, fetch_line, multiply_columns
@@ -77,17 +87,11 @@ def _drop_entries(thread, threads, rows, columns, values, indices, pointers, inp
 
 
 @helper
-def _share(columns, count, itemsize, thread, threads):
-    """A thread's share of a product's tiles, `columns` wide (whole vectors), `count` strips a panel."""
-    return share_tiles(columns // (VECTOR_BYTES // itemsize), count, thread, threads)
-
-
-@helper
 def _output_rows(thread, threads, rows, layer, itemsize):
     """The rows whose loss this thread computes: where one panel holds all classes, those whose logits it computed."""
     if panels(layer[PADDED_OUT], itemsize) == 1:
         count = strips(rows)
-        first, last = _share(layer[PADDED_OUT], count, itemsize, thread, threads)
+        first, last = share_tiles(layer[PADDED_OUT] * itemsize // VECTOR_BYTES, count, thread, threads)
         return first * rows // count, last * rows // count
     return share(rows, thread, threads)
 
@@ -127,9 +131,9 @@ def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gra
     count = strips(fan_in)
     direct = how[MODE] == DIRECT
     s = -settings[0, RATE] if direct else parameters.dtype.type(-float("inf"))
-    whose, first, last = queue[2], queue[4], queue[5]
+    whose, first, last = queue[THREAD], queue[FIRST], queue[LAST]
     while True:
-        begin, end, whose = next_tiles(queue, whose, layer[PADDED_OUT] // vector, count, rows)
+        begin, end, whose = next_tiles(queue, whose, rows)
         if begin == end:
             break
         column = begin // count * panel
@@ -182,6 +186,7 @@ def _step(
     words, numbers, total = objective
     row_losses, row_correct = results
     itemsize = outputs.itemsize
+    vector = VECTOR_BYTES // itemsize
     rows = batch.size
     layers = table.shape[0]
     compressed = bounds.size > 0
@@ -233,11 +238,15 @@ def _step(
                 layer_key,
             )  # fmt: skip
         else:
-            first, last = _share(layer[PADDED_OUT], strips(rows), itemsize, thread, threads)
+            wide, count = layer[PADDED_OUT] // vector, strips(rows)
             in_one_panel = index == layers - 1 and panels(layer[PADDED_OUT], itemsize) == 1
+            if in_one_panel:
+                first, last = share_tiles(wide, count, thread, threads)
+                queue = own_queue(queues, wide, count, first, last)
+            else:
+                queue = queue_of(queues, 0, wide, count, thread, threads)
             forward(
-                queue_of(queues, 0, thread, 1 if in_one_panel else threads, first, last),
-                rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
+                queue, rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
                 gradients, layer_key, plans[min(index, 1)],
             )  # fmt: skip
         if not in_one_panel and not barrier(sync, threads):
@@ -253,8 +262,7 @@ def _step(
         layer = table[index]
         if index > 0:
             below = table[index - 1]
-            first, last = _share(below[PADDED_OUT], strips(rows), itemsize, thread, threads)
-            queue = queue_of(queues, 1, thread, threads, first, last)
+            queue = queue_of(queues, 1, below[PADDED_OUT] // vector, strips(rows), thread, threads)
             dz = address(places, (layers + 1 + index) * places.shape[1])
             backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, counting)
             if not barrier(sync, threads):
@@ -268,11 +276,10 @@ def _step(
             continue
         else:
             plan_rows(plan, half, last_ahead, following, address(X, 0), row_bytes, row_bytes)
-        first, last = _share(layer[PADDED_OUT], strips(layer[FAN_IN]), itemsize, thread, threads)
+        wide, count = layer[PADDED_OUT] // vector, strips(layer[FAN_IN])
         _update_layer(
-            queue_of(queues, 0 if index > 0 else 1, thread, threads, first, last),
-            rows, layer, how, settings, parameters, moments, address(places, index * places.shape[1]),
-            gradients, scratch, plans[min(index, 1)],
+            queue_of(queues, 0 if index > 0 else 1, wide, count, thread, threads), rows, layer, how, settings,
+            parameters, moments, address(places, index * places.shape[1]), gradients, scratch, plans[min(index, 1)],
         )  # fmt: skip
     if how[APPLY_KEPT] != 0:
         if not barrier(sync, threads):

@@ -9,7 +9,7 @@ import pytest
 from fastnn.kernels._jit import jit, unkept
 from fastnn.kernels.jobs import QUEUES, sync_words
 from fastnn.kernels.layout import COLUMNS, FAN_OUT, PADDED_OUT
-from fastnn.kernels.shares import QUEUES_WORDS, next_tiles, queue_of, share_tiles
+from fastnn.kernels.shares import QUEUES_WORDS, THREAD, next_tiles, queue_of, share_tiles
 from fastnn.kernels.sync import barrier, pause
 from fastnn.kernels.tile import ROWS, lanes
 from fastnn.kernels.train import _output_rows
@@ -59,11 +59,10 @@ def _take_all(place, thread, threads, vectors, count, depth, phases, taken, paus
     queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
     queues[0] = place
     for phase in range(phases):
-        first, last = share_tiles(vectors, count, thread, threads)
-        queue = queue_of(queues, phase % 2, thread, threads, first, last)
-        whose = queue[2]
+        queue = queue_of(queues, phase % 2, vectors, count, thread, threads)
+        whose = queue[THREAD]
         while True:
-            begin, end, whose = next_tiles(queue, whose, vectors, count, depth)
+            begin, end, whose = next_tiles(queue, whose, depth)
             if begin == end:
                 break
             for tile in range(begin, end):
