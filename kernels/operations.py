@@ -6,22 +6,18 @@ from ._jit import require_jit
 from .arrays import ALIGNMENT, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
 from .product import multiply, plan
-from .threads import ALONE, compiled, get_num_threads, run_long, run_short, threads_for_short_work
+from .threads import ALONE, compiled, run_product, threads_for_product
 from .tile import lanes
 
 _multiply = {}  # the kernel by dtype: to look at all operands costs as much as a small product
 
-# Below so many multiply-adds a second thread costs more to wake (20 to 40 us) than it saves; and below so many more than it
-# costs where it is awake (1 us).
-_SHORT_WORK, _SERIAL_WORK = 10_000_000, 400_000
+# Below so many multiply-adds a second thread costs more than it saves where it looks out for work: 1 us.
+_SERIAL_WORK = 400_000
 
 # The last product's workspace by dtype, for the next: memory from the system, page by page, takes 1 us for 4 KB on a virtual
 # machine, and 784 x 128 x 512 needs up to 23 of them.
 _spare = {}
 _MOST_SPARE = 4_000_000  # bytes
-
-# Multiply-adds a second of one thread that nothing disturbs, at the least: a tenth of what narrow vectors do.
-_SLOWEST = 1e9
 
 _DTYPES = frozenset(map(np.dtype, (np.float32, np.float64)))
 
@@ -87,9 +83,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
         return out
     how = plan(m, n, k, a_is_transposed, b_is_transposed, a.itemsize)
     work = m * n * k
-    threads = 1
-    if work >= _SERIAL_WORK:
-        threads = threads_for_short_work() if work < _SHORT_WORK else get_num_threads()
+    threads = threads_for_product() if work >= _SERIAL_WORK else 1
     # The kernel aligns it: to ask NumPy for an address takes 1.3 us, a tenth of 500 x 32 x 32.
     room = how.shared + threads * how.own + ALIGNMENT // a.itemsize
     workspace = _spare.pop(a.dtype, None)  # nobody else has it then
@@ -100,10 +94,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
         _multiply[a.dtype] = compiled(multiply, ALONE.sync, *operands)
     if threads == 1:
         ALONE.run(_multiply[a.dtype], *operands)
-    elif work < _SHORT_WORK:
-        run_short(threads, _multiply[a.dtype], *operands)
     else:
-        run_long(threads, work / (threads * _SLOWEST), _multiply[a.dtype], *operands)
+        run_product(threads, work, _multiply[a.dtype], *operands)
     if workspace.nbytes <= _MOST_SPARE:
         _spare[a.dtype] = workspace
     return out

@@ -65,7 +65,7 @@ def set_num_threads(n):
     """Use `n` threads from now on, but never more than the affinity mask and the container's quota allow."""
     global _chosen
     _chosen = _whole_positive(n, "n")
-    _Work.asked = -math.inf
+    _Products.asked = -math.inf
 
 
 def get_num_threads(threads=None):
@@ -229,8 +229,8 @@ def team_of(threads):
         _kept_lock.release()
 
 
-class _Work:
-    """What is remembered from one piece of work to the next: times, and how many threads there were."""
+class _Products:
+    """What is remembered from one product to the next: times, and how many threads there were."""
 
     ended = -math.inf  # when the caller alone did the last one
     roused, pause = (
@@ -241,53 +241,51 @@ class _Work:
     asked, threads = -math.inf, 1  # when get_num_threads was asked, and what it said
 
 
-def threads_for_short_work():
+def threads_for_product():
     """`get_num_threads()` as it was within the last millisecond: to ask takes 1.5 us, an eighth of 128 x 512 x 10."""
     now = time.perf_counter()
-    if now > _Work.asked + 0.001:
-        _Work.threads, _Work.asked = get_num_threads(), now
-    return _Work.threads
+    if now > _Products.asked + 0.001:
+        _Products.threads, _Products.asked = get_num_threads(), now
+    return _Products.threads
 
 
-def run_short(threads, kernel, *arguments):
-    """Run a `compiled` kernel of less than 0.1 ms: with all threads if they look out for work anyway, or else in the caller's.
+# To wake a thread takes 20 to 40 us, which multiply-adds below so many do not save.
+_WORTH_WAKING = 10_000_000
 
-    To wake them would take longer. But work that comes 0.1 ms after the last wakes them for the next: after 2 ms, 4, 8 ... while
-    that is in vain, as on a busy machine they only take the caller's processor. And where such work took more than 1 ms, as
-    another program had a thread's processor, the caller works alone four times as long.
+# Multiply-adds a second of one thread that nothing disturbs, at the least: a twentieth of what AVX-512 does.
+_SLOWEST = 4e9
+
+# The caller works alone for so many times as long as it waited, and so many seconds at the most.
+_ALONE, _LONGEST_ALONE = 4, 0.1
+
+
+def run_product(threads, work, kernel, *arguments):
+    """Run a `compiled` kernel of so many multiply-adds with all threads, or in the caller's alone where that is better.
+
+    That is so where another caller has the threads; where little work would have to wake them (but work that comes 0.1 ms after
+    the last wakes them for the next: after 2 ms, 4, 8 ... while that is in vain, as on a busy machine they only take the caller's
+    processor); and for a while after work took 1 ms longer than it can, as another program had a thread's processor: beside two
+    busy programs on two processors 256 x 784 x 100 took 20 ms on two threads, and 0.3 on one.
     """
     start = time.perf_counter()
-    if threads > 1 and start > _Work.alone_until and _kept_lock.acquire(blocking=False):
+    if start > _Products.alone_until and _kept_lock.acquire(blocking=False):
         try:
             team = _keep(threads)
-            if team.run_if_awake(kernel, *arguments):
+            done = team.run_if_awake(kernel, *arguments)
+            if not done and work >= _WORTH_WAKING:
+                team.run(kernel, *arguments)
+                done = True
+            if done:
                 end = time.perf_counter()
-                _Work.pause = 0.002
-                if end > start + 0.001:
-                    _Work.alone_until = end + 4 * (end - start)
+                _Products.pause = 0.002
+                if end > start + work / (threads * _SLOWEST) + 0.001:
+                    _Products.alone_until = end + min(_ALONE * (end - start), _LONGEST_ALONE)
                 return
-            if start < _Work.ended + 0.0001 and start > _Work.roused + _Work.pause:
-                _Work.roused = start
-                _Work.pause = min(2 * _Work.pause, 1)
+            if start < _Products.ended + 0.0001 and start > _Products.roused + _Products.pause:
+                _Products.roused = start
+                _Products.pause = min(2 * _Products.pause, 1)
                 team.rouse()
         finally:
             _kept_lock.release()
     ALONE.run(kernel, *arguments)
-    _Work.ended = time.perf_counter()
-
-
-def run_long(threads, seconds, kernel, *arguments):
-    """Run a `compiled` kernel that all threads finish in so many seconds at the very most where nothing disturbs them.
-
-    Where it took 2 ms more, as another program had a thread's processor, the caller works alone four times as long: beside two
-    busy programs on two processors 256 x 784 x 100 took 20 ms on two threads, and 0.3 on one.
-    """
-    start = time.perf_counter()
-    if start < _Work.alone_until:
-        ALONE.run(kernel, *arguments)
-        return
-    with team_of(threads) as team:
-        team.run(kernel, *arguments)
-    end = time.perf_counter()
-    if end > start + seconds + 0.002:
-        _Work.alone_until = end + 4 * (end - start)
+    _Products.ended = time.perf_counter()

@@ -1,7 +1,6 @@
 """Teams of threads: every thread runs, errors come out, nobody is left waiting; and how many threads there are."""
 
 import _thread
-import contextlib
 import io
 import math
 import os
@@ -113,14 +112,16 @@ class TestTeam:
                 time.sleep(0.01)
         assert (seen == 3).all()
 
-    def test_the_others_stay(self):
+    def test_the_others_stay(self, monkeypatch):
+        started, start = [], _thread.start_new_thread
+        monkeypatch.setattr(
+            kernel_threads._thread, "start_new_thread", lambda *call: started.append(call) or start(*call)
+        )
         seen = np.zeros((5, 3), np.int64)
         with Team(3) as team:
-            team.run(note, seen, 0)
-            count = _thread._count()
-            for run in range(1, 5):
+            for run in range(5):
                 team.run(note, seen, run)
-            assert _thread._count() == count
+        assert len(started) == 2
 
     @pytest.mark.parametrize("threads", [2, 4, 9])
     def test_barrier_with_more_threads_than_processors(self, threads):
@@ -357,30 +358,37 @@ def test_who_was_waited_for_is_left_out_for_a_while(monkeypatch):
     """A product that takes far longer than its work needs is followed by products in the caller's thread alone."""
     now, teams = [100.0], []
     monkeypatch.setattr(kernel_threads.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(kernel_threads._Work, "alone_until", -math.inf)
+    monkeypatch.setattr(kernel_threads._Products, "alone_until", -math.inf)
 
     class Slow:
-        def run(self, *_):
-            teams.append(now[0])
-            now[0] += 0.02
+        seconds = 0.02
 
-    @contextlib.contextmanager
-    def team_of(count):
-        yield Slow()
+        def run_if_awake(self, *_):
+            teams.append(now[0])
+            now[0] += self.seconds
+            return True
 
     class Alone:
         def run(self, *_):
             now[0] += 0.001
 
-    monkeypatch.setattr(kernel_threads, "team_of", team_of)
+    monkeypatch.setattr(kernel_threads, "_keep", lambda threads: Slow())
     monkeypatch.setattr(kernel_threads, "ALONE", Alone())
     for _ in range(200):
-        kernel_threads.run_long(2, 0.001, None)
+        kernel_threads.run_product(2, 1_000_000, None)
     assert teams[0] == 100.0
     assert 0.08 <= teams[1] - teams[0] - 0.02 < 0.082
     assert len(teams) == 3
-    monkeypatch.setattr(kernel_threads._Work, "alone_until", -math.inf)
+    # A second of waiting, for a kernel to be compiled, say, does not end the team for long.
+    monkeypatch.setattr(Slow, "seconds", 1)
+    now[0] += 1
+    teams.clear()
+    for _ in range(200):
+        kernel_threads.run_product(2, 1_000_000, None)
+    assert 0.1 <= teams[1] - teams[0] - 1 < 0.102
+    # As much work as takes so long is not waiting.
+    monkeypatch.setattr(kernel_threads._Products, "alone_until", -math.inf)
     teams.clear()
     for _ in range(10):
-        kernel_threads.run_long(2, 1.0, None)
+        kernel_threads.run_product(2, 8_000_000_000, None)
     assert len(teams) == 10
