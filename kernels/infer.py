@@ -11,9 +11,9 @@ from .layers import PLAN_WORDS, forward, row_places, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import room_for_row, row_product
-from .shares import QUEUES_WORDS, queue_of
+from .shares import LONG, QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of
 from .sparse import sparse_forward
-from .sync import share
+from .sync import barrier
 from .tile import address
 from .train import LOSS, ROW_WEIGHTS, TARGET_STRIDE, TARGETS
 
@@ -23,7 +23,7 @@ def infer_rows(
     thread, threads, sync, table, constants, objective, numbers, transform, parameters, outputs, block, X, row_starts, columns,
     stored, bounds, values, indices, pointers, probabilities, row_losses, row_correct, finite,
 ):  # fmt: skip
-    """Run the network on this thread's share of the rows of X (n, d), `block` rows at a time.
+    """Run the network on the rows of X (n, d), `block` rows at a time; threads that are done take blocks from others.
 
     With an objective (see train.py) row_losses and row_correct (n,) are written. Where that is empty, the outputs are, after
     the function at address `transform` (see losses.py), as `probabilities` (n, outputs).
@@ -35,69 +35,81 @@ def infer_rows(
     own = outputs[thread]
     layers = table.shape[0]
     nothing = np.zeros(PLAN_WORDS, dtype=np.int64)
-    queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
+    # One for the blocks of rows, which threads share, and one for the tiles of a block, which is one thread's.
+    queues, alone = np.zeros(QUEUES_WORDS, dtype=np.int64), np.zeros(QUEUES_WORDS, dtype=np.int64)
     no_slopes = own[:0]
     no_key = np.uint64(1)
     output = table[layers - 1]
     classes = output[FAN_OUT]
     compressed = row_starts.size > 0
-    begin, end = share(row_starts.size - 1 if compressed else X.shape[0], thread, threads)
-    counting = np.arange(begin, end)
+    total = row_starts.size - 1 if compressed else X.shape[0]
+    numbers_of_rows = np.empty(block, dtype=np.int64)
     one = own.dtype.type(1)
     places = np.empty((layers, block), dtype=np.int64)  # of the rows of each layer's inputs
     for index in range(1, layers):
         below = table[index - 1]
         row_places(address(own, below[OUTPUT]), below[STRIDE] * own.itemsize, places[index])
-    for start in range(begin, end, block):
-        rows = min(block, end - start)
-        batch = counting[start - begin : start - begin + rows]
-        if compressed:
-            compress_batch(
-                0,
-                1,
-                batch,
-                X,
-                row_starts,
-                columns,
-                stored,
-                bounds,
-                values[thread],
-                indices[thread],
-                pointers[thread],
-            )
-        else:
-            # The look also brings the block's rows into the second-level cache in one stream.
-            finite[thread] &= all_finite(address(X, start * X.shape[1]), rows * X.shape[1], one)
-            row_places(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
-        for index in range(layers):
-            layer = table[index]
-            wide = layer[PADDED_OUT] * own.itemsize // VECTOR_BYTES
-            if index == 0 and compressed:
-                sparse_forward(
-                    queues, 0, 1, rows, layer, constants[0], parameters, values[thread], indices[thread], pointers[thread], own,
-                    no_slopes, no_key,
+    open_queues(sync, thread, queues)
+    if not barrier(address(sync, 0), threads):
+        restore_denormals(state)
+        return
+    queue = queue_of(queues, 0, 1, (total + block - 1) // block, thread, threads)
+    begin, end, whose = next_tiles(queue, queue[THREAD], LONG)
+    while begin < end:
+        for number in range(begin, end):
+            start = number * block
+            rows = min(block, total - start)
+            batch = numbers_of_rows[:rows]
+            for i in range(rows):
+                batch[i] = start + i
+            if compressed:
+                compress_batch(
+                    0,
+                    1,
+                    batch,
+                    X,
+                    row_starts,
+                    columns,
+                    stored,
+                    bounds,
+                    values[thread],
+                    indices[thread],
+                    pointers[thread],
+                )
+            else:
+                # The look also brings the block's rows into the second-level cache in one stream.
+                finite[thread] &= all_finite(address(X, start * X.shape[1]), rows * X.shape[1], one)
+                row_places(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
+            for index in range(layers):
+                layer = table[index]
+                wide = layer[PADDED_OUT] * own.itemsize // VECTOR_BYTES
+                if index == 0 and compressed:
+                    sparse_forward(
+                        alone, 0, 1, rows, layer, constants[0], parameters, values[thread], indices[thread], pointers[thread],
+                        own, no_slopes, no_key,
+                    )  # fmt: skip
+                else:
+                    forward(
+                        queue_of(alone, 0, wide, strips(rows), 0, 1), rows, layer, constants[index], parameters,
+                        address(places, index * block), own, no_slopes, no_key, nothing,
+                    )  # fmt: skip
+            z = address(own, output[OUTPUT])
+            if objective.size > 0:
+                call(
+                    objective[LOSS],
+                    (
+                        z, 0, output[STRIDE], output[PADDED_OUT], classes, 0, rows, address(batch, 0), objective[TARGETS],
+                        objective[TARGET_STRIDE], objective[ROW_WEIGHTS], one, numbers[0], numbers[1], address(row_losses, start),
+                        address(row_correct, start),
+                    ),
                 )  # fmt: skip
             else:
-                forward(
-                    queue_of(queues, 0, wide, strips(rows), 0, 1), rows, layer, constants[index], parameters,
-                    address(places, index * block), own, no_slopes, no_key, nothing,
-                )  # fmt: skip
-        z = address(own, output[OUTPUT])
-        if objective.size > 0:
-            call(
-                objective[LOSS],
-                (
-                    z, 0, output[STRIDE], output[PADDED_OUT], classes, 0, rows, address(batch, 0), objective[TARGETS],
-                    objective[TARGET_STRIDE], objective[ROW_WEIGHTS], one, numbers[0], numbers[1], address(row_losses, start),
-                    address(row_correct, start),
-                ),
-            )  # fmt: skip
-        else:
-            call(transform, (z, rows, classes, output[PADDED_OUT], output[STRIDE], one))
-            for i in range(rows):
-                place = output[OUTPUT] + i * output[STRIDE]
-                for j in range(classes):
-                    probabilities[start + i, j] = own[place + j]
+                call(transform, (z, rows, classes, output[PADDED_OUT], output[STRIDE], one))
+                for i in range(rows):
+                    place = output[OUTPUT] + i * output[STRIDE]
+                    for j in range(classes):
+                        probabilities[start + i, j] = own[place + j]
+        begin, end, whose = next_tiles(queue, whose, LONG)
     restore_denormals(state)
 
 
