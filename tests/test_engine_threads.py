@@ -11,6 +11,7 @@ import fastnn
 from fastnn import kernels
 from fastnn.backends import inference, jit
 from fastnn.backends.jit import JitBackend
+from fastnn.checks import check_X
 from fastnn.kernels import threads as kernel_threads
 
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -105,6 +106,25 @@ def many_processors(monkeypatch):
     monkeypatch.setattr(
         kernel_threads, "_chosen", None
     )  # whatever set_num_threads says here ends with the test
+
+
+@pytest.mark.usefixtures("many_processors")
+@pytest.mark.parametrize("rows", [95, 97, 1000])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_inference_shares_out_blocks_of_rows(rows, compressed, monkeypatch):
+    """However many threads take blocks from each other: each block is computed once, with the same bits."""
+    sparse = pytest.importorskip("scipy.sparse")
+    monkeypatch.setattr(inference, "_OPERATIONS_PER_THREAD", 1)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows, 37), np.float32) * (rng.random((rows, 37)) < 0.3)
+    X = check_X(sparse.csr_matrix(X) if compressed else X.astype(np.float32), 37, np.dtype(np.float32))
+    y = rng.integers(0, 11, rows)
+    net = fastnn.MLP([37, 45, 11])
+    expected = JitBackend.predict_proba(net, X, 1), *JitBackend.losses(net, X, y, 1)
+    for threads in (2, 3, 4) * 10:
+        seen = JitBackend.predict_proba(net, X, threads), *JitBackend.losses(net, X, y, threads)
+        for one, other in zip(seen, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def bits(net):
