@@ -1,7 +1,9 @@
-"""Fixtures for several test files: a small data set, and a backend in NumPy that keeps a record."""
+"""Fixtures for several test files: a small data set, a backend in NumPy that keeps a record, a cache to be damaged."""
 
 import copy
 import math
+import shutil
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -171,3 +173,9 @@ class _AllThreads:
 def all_threads(monkeypatch):
     """Train with as many threads as asked for from the first step on, and whatever the machine is doing."""
     monkeypatch.setattr("fastnn.backends.jit.Pace", _AllThreads)
+
+
+@pytest.fixture
+def warm(filled, tmp_path):
+    """A copy of the cache folder `filled`, of the test's own file, to do damage to."""
+    return Path(shutil.copytree(filled, tmp_path / "cache"))

@@ -3,7 +3,6 @@
 Most of these use relu, the kernel that compiles fastest; each program gets a cache folder of its own.
 """
 
-import hashlib
 import importlib
 import os
 import pickle
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import programs
 import pytest
+from damage import flipped, kept, with_checksum
 
 cache = importlib.import_module("fastnn.kernels._cache")
 
@@ -40,12 +40,6 @@ def filled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("filled")
     assert compiles(folder)
     return folder
-
-
-@pytest.fixture
-def warm(filled, tmp_path):
-    """A copy of it, to do damage to."""
-    return Path(shutil.copytree(filled, tmp_path / "cache"))
 
 
 def kernel_file(folder):
@@ -200,18 +194,6 @@ def test_nobody_else_may_write(filled):
     file = kernel_file(filled)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-
-
-def flipped(content, place):
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
-def with_checksum(payload):
-    return hashlib.sha256(payload).digest() + payload
-
-
-def kept(content):
-    return pickle.loads(content[32:])
 
 
 def changed(content, **parts):

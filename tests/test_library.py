@@ -3,15 +3,13 @@
 Each program multiplies two matrices, which takes one kernel and one library.
 """
 
-import hashlib
 import importlib
 import os
 import pickle
-import shutil
-from pathlib import Path
 
 import programs
 import pytest
+from damage import flipped, kept, with_checksum
 
 # Prints how many functions Numba compiled, and how many libraries were compiled.
 _MATMUL = """
@@ -45,24 +43,9 @@ def filled(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def warm(filled, tmp_path):
-    """A copy of it, to do damage to."""
-    return Path(shutil.copytree(filled, tmp_path / "cache"))
-
-
 def library_file(folder):
     (file,) = folder.rglob("fastnn_tile_f32_strides-*")
     return file
-
-
-def with_checksum(payload):
-    return hashlib.sha256(payload).digest() + payload
-
-
-def flipped(content):
-    place = len(content) // 2
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
 def test_second_process_compiles_nothing(warm):
@@ -72,12 +55,12 @@ def test_second_process_compiles_nothing(warm):
 DAMAGES = {
     "empty": lambda content: b"",
     "truncated": lambda content: content[: len(content) // 2],
-    "flipped": flipped,
+    "flipped": lambda content: flipped(content, len(content) // 2),
     "no pickle": lambda content: with_checksum(b"not a pickle"),
     "another pickle": lambda content: with_checksum(pickle.dumps(["something", "else"])),
     "no object code": lambda content: with_checksum(pickle.dumps(b"")),
     "no object file": lambda content: with_checksum(pickle.dumps(b"not an object file" * 99)),
-    "half the object code": lambda content: with_checksum(pickle.dumps(pickle.loads(content[32:])[:2000])),
+    "half the object code": lambda content: with_checksum(pickle.dumps(kept(content)[:2000])),
 }
 
 
@@ -99,9 +82,7 @@ def test_missing_file(warm):
 def test_another_functions_code(warm):
     """A file that is whole, of a library that is not the one it is called: its function is not there."""
     file = library_file(warm)
-    code = pickle.loads(file.read_bytes()[32:]).replace(
-        b"fastnn_tile_f32_strides", b"fastnn_tile_f32_elsewhr"
-    )
+    code = kept(file.read_bytes()).replace(b"fastnn_tile_f32_strides", b"fastnn_tile_f32_elsewhr")
     file.write_bytes(with_checksum(pickle.dumps(code)))
     assert multiply(warm) == (False, 1)
 
