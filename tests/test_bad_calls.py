@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn.checks import first_not_finite
 from fastnn.optimizers import SGD, Adam
 
 X = np.linspace(0, 1, 40, dtype=np.float32).reshape(10, 4)
@@ -413,6 +414,19 @@ def test_one_number_that_is_not_finite_is_found_wherever_it_is(rows, columns, dt
                 ValueError, match=rf"^X\[{rows - 1}, {column}\] is {value}; every value must be finite"
             ):
                 net.predict_proba(broken)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("least", [0.0, -1.0])  # numbers without signs are looked at once, others twice
+def test_a_number_that_is_not_finite_is_found_in_large_arrays(dtype, value, least):
+    limits = np.finfo(dtype)
+    array = np.tile(
+        np.array([1, least, limits.max, limits.smallest_subnormal, least * limits.max], dtype), (3, 30_000)
+    )
+    assert first_not_finite(array) is None
+    for place in [(0, 0), (1, 7), (2, 149_999)]:
+        assert first_not_finite(with_value(array, place, value, dtype)) == place
 
 
 def test_unknown_name():
