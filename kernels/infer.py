@@ -7,7 +7,7 @@ from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
 from .finite import all_finite
 from .functions import call
-from .layers import PLAN_WORDS, forward, row_places, strips
+from .layers import PLAN_WORDS, forward, plan_nothing, row_places, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import room_for_row, row_product
@@ -34,9 +34,10 @@ def infer_rows(
     state = flush_denormals()
     own = outputs[thread]
     layers = table.shape[0]
-    nothing = np.zeros(PLAN_WORDS, dtype=np.int64)
+    nothing = np.empty(PLAN_WORDS, dtype=np.int64)
+    plan_nothing(nothing)
     # One for the blocks of rows, which threads share, and one for the tiles of a block, which is one thread's.
-    queues, alone = np.zeros(QUEUES_WORDS, dtype=np.int64), np.zeros(QUEUES_WORDS, dtype=np.int64)
+    queues, alone = np.empty(QUEUES_WORDS, dtype=np.int64), np.empty(QUEUES_WORDS, dtype=np.int64)
     no_slopes = own[:0]
     no_key = np.uint64(1)
     output = table[layers - 1]
@@ -50,6 +51,7 @@ def infer_rows(
         below = table[index - 1]
         row_places(address(own, below[OUTPUT]), below[STRIDE] * own.itemsize, places[index])
     open_queues(sync, thread, queues)
+    open_queues(sync, thread, alone)
     if not barrier(address(sync, 0), threads):
         restore_denormals(state)
         return

@@ -50,6 +50,12 @@ PLAN_WORDS = 8
 
 
 @helper
+def plan_nothing(plan):
+    """Plan to fetch nothing."""
+    plan[_ROWS] = 0
+
+
+@helper
 def plan_rows(plan, first, last, numbers, base, stride, row_bytes):
     """Plan to fetch row_bytes at base + stride * r for each r in numbers[first:last], spread over the tiles of a phase."""
     plan[_BASE] = base
@@ -236,6 +242,13 @@ def row_places(start, stride, out):
     """out[i] = start + stride i: the addresses of rows that lie one after the other, `stride` bytes apart."""
     for i in range(out.size):
         out[i] = start + stride * i
+
+
+@helper
+def count_up(out):
+    """out[i] = i: for np.arange Numba takes 0.3 s longer."""
+    for i in range(out.size):
+        out[i] = i
 
 
 @helper

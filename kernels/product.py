@@ -13,7 +13,7 @@ from ._jit import helper, team_kernel
 from .arrays import ALIGNMENT
 from .copy_block import copy_block
 from .functions import view
-from .layers import PLAN_WORDS, plan_rows, plan_tile, strips
+from .layers import PLAN_WORDS, count_up, plan_rows, plan_tile, strips
 from .processor import VECTOR_BYTES
 from .shares import QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of
 from .sync import barrier, share
@@ -235,8 +235,9 @@ def multiply(thread, threads, sync, numbers, stored_a, stored_b, product, worksp
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     count = strips(rows)
-    lines, counting = np.zeros(PLAN_WORDS, dtype=np.int64), np.arange(ROWS)
-    queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
+    lines, counting = np.empty(PLAN_WORDS, dtype=np.int64), np.empty(ROWS, dtype=np.int64)
+    count_up(counting)
+    queues = np.empty(QUEUES_WORDS, dtype=np.int64)
     open_queues(sync, thread, queues)
     aligned = -address(workspace, 0) % ALIGNMENT // itemsize
     packed_a = workspace[aligned : aligned + numbers[ROOM_A]]

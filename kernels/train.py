@@ -16,8 +16,10 @@ from .layers import (
     PLAN_WORDS,
     backward,
     bias_gradient,
+    count_up,
     forward,
     panels,
+    plan_nothing,
     plan_rows,
     plan_tile,
     row_places,
@@ -41,7 +43,7 @@ from .shares import (
 from .sparse import sparse_forward, sparse_update
 from .sync import atomic_load, atomic_store, barrier, share
 from .tile import ROWS_AHEAD, STORE, UPDATE, VECTORS, address, fetch_line, multiply_columns
-from .update import RATE, SETTINGS
+from .update import RATE
 
 # Words of the array `objective`: the address of the loss, what it is called with (see losses.py), and bytes a row of the targets.
 LOSS, TARGETS, TARGET_STRIDE, ROW_WEIGHTS, TARGET_BYTES = range(5)
@@ -321,18 +323,20 @@ def train_steps(
     state = flush_denormals()
     address_of_sync = address(sync, 0)
     scratch = scratches[thread]
-    queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
+    queues = np.empty(QUEUES_WORDS, dtype=np.int64)
     open_queues(sync, thread, queues)
-    plans = np.zeros((2, PLAN_WORDS), dtype=np.int64)
+    plans = np.empty((2, PLAN_WORDS), dtype=np.int64)
+    plan_nothing(plans[0])
+    plan_nothing(plans[1])
     widest = 0  # not max(): Numba takes 0.35 s longer
     for layer in table:
         widest = max(widest, layer[PADDED_OUT])
-    counting = np.arange(widest)
-    own = np.empty((2, SETTINGS), dtype=settings.dtype)
+    counting = np.empty(widest, dtype=np.int64)
+    count_up(counting)
     ahead = np.empty((batch_size if bounds.size > 0 else 0, 2), dtype=np.int64)
     data = (X, row_starts, columns, stored, bounds, values, indices, pointers, ahead)
     layers, itemsize = table.shape[0], outputs.itemsize
-    places = np.zeros((2 * layers + 1, batch_size + ROWS_AHEAD), dtype=np.int64)
+    places = np.empty((2 * layers + 1, batch_size + ROWS_AHEAD), dtype=np.int64)
     for index in range(layers):
         stride = table[index, STRIDE] * itemsize
         row_places(address(outputs, table[index, OUTPUT]), stride, places[index + 1])
@@ -350,13 +354,10 @@ def train_steps(
                 patience[ALONE_FROM], alone_since = step, now
         batch = order[step * batch_size : (step + 1) * batch_size]
         following = order[(step + 1) * batch_size : (step + 2) * batch_size]
-        for kind in range(2):
-            for column in range(SETTINGS):
-                own[kind, column] = settings[step, kind, column]
         # Two places in turn for a gathered batch: the last phase of a step still reads one while the next fills the other.
         x_place = x_start + step % 2 * batch_size * x_stride
         if not _step(
-            thread, threads, address_of_sync, table, constants, inputs, (objective, numbers, totals[step]), how, own,
+            thread, threads, address_of_sync, table, constants, inputs, (objective, numbers, totals[step]), how, settings[step],
             subkey(stream, first_step + step), parameters, moments, outputs, gradients, scratch, sums, x_place, x_stride, data,
             batch, following, plans, counting, places, queues, (row_losses, row_correct),
         ):  # fmt: skip
