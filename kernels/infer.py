@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._jit import jit, team_kernel
+from ._jit import helper, jit, team_kernel
 from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
 from .finite import all_finite
@@ -16,6 +16,24 @@ from .sparse import sparse_forward
 from .sync import barrier
 from .tile import address
 from .train import LOSS, ROW_WEIGHTS, TARGET_STRIDE, TARGETS
+
+
+@helper
+def _forward_layers(alone, rows, table, constants, parameters, compressed, entries, outputs, places, nothing):
+    """All layers of a block of rows, whose inputs lie at places[0] or are the compressed `entries`; in this thread alone."""
+    no_slopes, no_key = outputs[:0], np.uint64(1)
+    for index in range(table.shape[0]):
+        layer = table[index]
+        if index == 0 and compressed:
+            sparse_forward(
+                alone, 0, 1, rows, layer, constants[0], parameters, *entries, outputs, no_slopes, no_key
+            )
+        else:
+            wide = layer[PADDED_OUT] * outputs.itemsize // VECTOR_BYTES
+            forward(
+                queue_of(alone, 0, wide, strips(rows), 0, 1), rows, layer, constants[index], parameters,
+                address(places, index * places.shape[1]), outputs, no_slopes, no_key, nothing,
+            )  # fmt: skip
 
 
 @team_kernel
@@ -38,8 +56,7 @@ def infer_rows(
     plan_nothing(nothing)
     # One for the blocks of rows, which threads share, and one for the tiles of a block, which is one thread's.
     queues, alone = np.empty(QUEUES_WORDS, dtype=np.int64), np.empty(QUEUES_WORDS, dtype=np.int64)
-    no_slopes = own[:0]
-    no_key = np.uint64(1)
+    entries = (values[thread], indices[thread], pointers[thread])
     output = table[layers - 1]
     classes = output[FAN_OUT]
     compressed = row_starts.size > 0
@@ -60,54 +77,31 @@ def infer_rows(
     while begin < end:
         for number in range(begin, end):
             start = number * block
-            rows = min(block, total - start)
-            batch = numbers_of_rows[:rows]
-            for i in range(rows):
+            batch = numbers_of_rows[: min(block, total - start)]
+            for i in range(batch.size):
                 batch[i] = start + i
             if compressed:
-                compress_batch(
-                    0,
-                    1,
-                    batch,
-                    X,
-                    row_starts,
-                    columns,
-                    stored,
-                    bounds,
-                    values[thread],
-                    indices[thread],
-                    pointers[thread],
-                )
+                compress_batch(0, 1, batch, X, row_starts, columns, stored, bounds, *entries)
             else:
                 # The look also brings the block's rows into the second-level cache in one stream.
-                finite[thread] &= all_finite(address(X, start * X.shape[1]), rows * X.shape[1], one)
+                finite[thread] &= all_finite(address(X, start * X.shape[1]), batch.size * X.shape[1], one)
                 row_places(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
-            for index in range(layers):
-                layer = table[index]
-                wide = layer[PADDED_OUT] * own.itemsize // VECTOR_BYTES
-                if index == 0 and compressed:
-                    sparse_forward(
-                        alone, 0, 1, rows, layer, constants[0], parameters, values[thread], indices[thread], pointers[thread],
-                        own, no_slopes, no_key,
-                    )  # fmt: skip
-                else:
-                    forward(
-                        queue_of(alone, 0, wide, strips(rows), 0, 1), rows, layer, constants[index], parameters,
-                        address(places, index * block), own, no_slopes, no_key, nothing,
-                    )  # fmt: skip
+            _forward_layers(
+                alone, batch.size, table, constants, parameters, compressed, entries, own, places, nothing
+            )
             z = address(own, output[OUTPUT])
             if objective.size > 0:
                 call(
                     objective[LOSS],
                     (
-                        z, 0, output[STRIDE], output[PADDED_OUT], classes, 0, rows, address(batch, 0), objective[TARGETS],
+                        z, 0, output[STRIDE], output[PADDED_OUT], classes, 0, batch.size, address(batch, 0), objective[TARGETS],
                         objective[TARGET_STRIDE], objective[ROW_WEIGHTS], one, numbers[0], numbers[1], address(row_losses, start),
                         address(row_correct, start),
                     ),
                 )  # fmt: skip
             else:
-                call(transform, (z, rows, classes, output[PADDED_OUT], output[STRIDE], one))
-                for i in range(rows):
+                call(transform, (z, batch.size, classes, output[PADDED_OUT], output[STRIDE], one))
+                for i in range(batch.size):
                     place = output[OUTPUT] + i * output[STRIDE]
                     for j in range(classes):
                         probabilities[start + i, j] = own[place + j]

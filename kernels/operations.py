@@ -24,10 +24,11 @@ _DTYPES = frozenset(map(np.dtype, (np.float32, np.float64)))
 
 def _checked(array, name, dimensions=None):
     """`array` as an ndarray of float32 or float64, of so many dimensions."""
-    try:
-        array = np.asarray(array)
-    except ValueError as error:  # rows of unequal length
-        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if type(array) is not np.ndarray:
+        try:
+            array = np.asarray(array)
+        except ValueError as error:  # rows of unequal length
+            raise ValueError(f"{name} cannot be made an array: {error}") from None
     if array.dtype not in _DTYPES:
         raise TypeError(f"{name} has dtype {array.dtype}; it must be float32 or float64")
     if dimensions is not None and array.ndim != dimensions:

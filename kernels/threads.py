@@ -15,9 +15,18 @@ from numba import types
 
 from ._kernel import compiled_address
 from ._machine_code import NATIVE
-from .jobs import ASLEEP, DONE, EXPECTED, FAILED, OTHER_TYPES, lead, serve, sync_words, type_key
+from .jobs import ASLEEP, EXPECTED, FAILED, OTHER_TYPES, lead, serve, sync_words, type_key
 
 COUNT_VARIABLE = "FASTNN_NUM_THREADS"
+
+# To wake a thread takes 20 to 40 us, which multiply-adds below so many do not save.
+_WORTH_WAKING = 10_000_000
+
+# Multiply-adds a second of one thread that nothing disturbs, at the least: a twentieth of what AVX-512 does.
+_SLOWEST = 4e9
+
+# The caller works alone for so many times as long as it waited, and so many seconds at the most.
+_ALONE, _LONGEST_ALONE = 4, 0.1
 
 _chosen = None  # what set_num_threads was told
 _quota = (-math.inf, math.inf)  # when the container's was looked up, and what it was
@@ -135,9 +144,10 @@ class Team:
     def __exit__(self, *_):
         self.close()
 
-    def run(self, kernel, *arguments):
+    def run(self, kernel, *arguments, wake=True):
         """Call kernel(thread, threads, sync, *arguments) in every thread and wait for all. `kernel` may be `compiled` already.
 
+        With wake=False only where every other thread still looks out for work. Returns whether it was run.
         Ctrl-C may come between any two lines: no thread is at work then. Raises MemoryError where a thread ran out of it.
         """
         if self.threads > 1 and self._process != os.getpid():  # a forked child, in which the threads are not
@@ -149,32 +159,20 @@ class Team:
             kernel = _compile(kernel.kernel, (self.sync, *arguments))
             outcome = ASLEEP
         if outcome == ASLEEP:
+            if not wake:
+                return False
             self.sync[EXPECTED] = 1  # nobody falls asleep again before the last one is awake
             try:
-                self._wake()
+                self.wake()
                 outcome = lead(kernel.address, kernel.key, self.threads, True, self.sync, *arguments)
             finally:
                 self.sync[EXPECTED] = 0
         if outcome == FAILED:
             raise MemoryError("a kernel ran out of memory; give it less at once")
+        return True
 
-    def run_if_awake(self, kernel, *arguments):
-        """As `run` of a `compiled` kernel, if every other thread still looks out for work; return whether it was run."""
-        if self._process != os.getpid():
-            return False
-        outcome = lead(kernel.address, kernel.key, self.threads, False, self.sync, *arguments)
-        if outcome == FAILED:
-            raise MemoryError("a kernel ran out of memory; give it less at once")
-        return outcome == DONE
-
-    def rouse(self):
-        """Have the other threads look out for work, without waiting for them."""
-        if self._process != os.getpid():
-            self._begin()
-        self._wake()
-
-    def _wake(self):
-        """Have every other thread enter `serve`, now or once more after it fell asleep."""
+    def wake(self):
+        """Have every other thread look out for work, in `serve`, now or once more after it fell asleep; waits for none."""
         while len(self._inboxes) < self.threads - 1:
             inbox = queue.SimpleQueue()
             _thread.start_new_thread(_work, (len(self._inboxes) + 1, self.threads, self.sync, inbox))
@@ -233,10 +231,8 @@ class _Products:
     """What is remembered from one product to the next: times, and how many threads there were."""
 
     ended = -math.inf  # when the caller alone did the last one
-    roused, pause = (
-        -math.inf,
-        0.002,
-    )  # when threads were last woken for the next, and how long to wait until they are again
+    roused = -math.inf  # when threads were last woken for the next
+    pause = 0.002  # how long to wait until they are again
     alone_until = -math.inf  # after threads were waited for
     asked, threads = -math.inf, 1  # when get_num_threads was asked, and what it said
 
@@ -247,16 +243,6 @@ def threads_for_product():
     if now > _Products.asked + 0.001:
         _Products.threads, _Products.asked = get_num_threads(), now
     return _Products.threads
-
-
-# To wake a thread takes 20 to 40 us, which multiply-adds below so many do not save.
-_WORTH_WAKING = 10_000_000
-
-# Multiply-adds a second of one thread that nothing disturbs, at the least: a twentieth of what AVX-512 does.
-_SLOWEST = 4e9
-
-# The caller works alone for so many times as long as it waited, and so many seconds at the most.
-_ALONE, _LONGEST_ALONE = 4, 0.1
 
 
 def run_product(threads, work, kernel, *arguments):
@@ -271,11 +257,7 @@ def run_product(threads, work, kernel, *arguments):
     if start > _Products.alone_until and _kept_lock.acquire(blocking=False):
         try:
             team = _keep(threads)
-            done = team.run_if_awake(kernel, *arguments)
-            if not done and work >= _WORTH_WAKING:
-                team.run(kernel, *arguments)
-                done = True
-            if done:
+            if team.run(kernel, *arguments, wake=work >= _WORTH_WAKING):
                 end = time.perf_counter()
                 _Products.pause = 0.002
                 if end > start + work / (threads * _SLOWEST) + 0.001:
@@ -284,7 +266,7 @@ def run_product(threads, work, kernel, *arguments):
             if start < _Products.ended + 0.0001 and start > _Products.roused + _Products.pause:
                 _Products.roused = start
                 _Products.pause = min(2 * _Products.pause, 1)
-                team.rouse()
+                team.wake()
         finally:
             _kept_lock.release()
     ALONE.run(kernel, *arguments)

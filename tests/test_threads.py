@@ -363,7 +363,7 @@ def test_who_was_waited_for_is_left_out_for_a_while(monkeypatch):
     class Slow:
         seconds = 0.02
 
-        def run_if_awake(self, *_):
+        def run(self, *_, wake):
             teams.append(now[0])
             now[0] += self.seconds
             return True
