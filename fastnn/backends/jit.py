@@ -244,10 +244,10 @@ class JitBackend:
 
     def run(self, chunk):
         """Make the steps of a chunk; return each batch's mean loss, its rows that were right, and the sum of its weights."""
-        start = time.perf_counter()
         self._in_network = False
         arguments, results, _kept = self._arguments(chunk)
         self._patience[:] = *self._pace.patience(), 0, 0
+        start = time.perf_counter()
         (self._team if self._pace.threads > 1 else ALONE).run(self._kernel, *arguments)
         seconds = time.perf_counter() - start
         steps = chunk.learning_rates.size
