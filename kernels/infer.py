@@ -7,7 +7,7 @@ from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
 from .finite import all_finite
 from .functions import call
-from .layers import PLAN_WORDS, forward, plan_nothing, row_places, strips
+from .layers import PLAN_WORDS, count_up, forward, plan_nothing, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import room_for_row, row_product
@@ -66,7 +66,7 @@ def infer_rows(
     places = np.empty((layers, block), dtype=np.int64)  # of the rows of each layer's inputs
     for index in range(1, layers):
         below = table[index - 1]
-        row_places(address(own, below[OUTPUT]), below[STRIDE] * own.itemsize, places[index])
+        count_up(address(own, below[OUTPUT]), below[STRIDE] * own.itemsize, places[index])
     open_queues(sync, thread, queues)
     open_queues(sync, thread, alone)
     if not barrier(address(sync, 0), threads):
@@ -78,14 +78,13 @@ def infer_rows(
         for number in range(begin, end):
             start = number * block
             batch = numbers_of_rows[: min(block, total - start)]
-            for i in range(batch.size):
-                batch[i] = start + i
+            count_up(start, 1, batch)
             if compressed:
                 compress_batch(0, 1, batch, X, row_starts, columns, stored, bounds, *entries)
             else:
                 # The look also brings the block's rows into the second-level cache in one stream.
                 finite[thread] &= all_finite(address(X, start * X.shape[1]), batch.size * X.shape[1], one)
-                row_places(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
+                count_up(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
             _forward_layers(
                 alone, batch.size, table, constants, parameters, compressed, entries, own, places, nothing
             )

@@ -300,7 +300,7 @@ def multiply(thread, threads, sync, numbers, stored_a, stored_b, product, worksp
     panel = VECTORS * vector
     count, vectors = strips(rows), (columns + vector - 1) // vector
     lines, counting = np.empty(PLAN_WORDS, dtype=np.int64), np.empty(ROWS, dtype=np.int64)
-    count_up(counting)
+    count_up(0, 1, counting)
     queues = np.empty(QUEUES_WORDS, dtype=np.int64)
     open_queues(sync, thread, queues)
     aligned = -address(workspace, 0) % ALIGNMENT // out.itemsize

@@ -22,7 +22,6 @@ from .layers import (
     plan_nothing,
     plan_rows,
     plan_tile,
-    row_places,
     strips,
 )
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE, WEIGHTS
@@ -208,7 +207,7 @@ def _step(
             )
     elif inputs[DROPPER] != 0:
         _gather(thread, threads, batch, X, outputs, x_start, x_stride, inputs, scale, subkey(key, 0))
-        row_places(address(outputs, x_start), x_stride * itemsize, places[0])
+        count_up(address(outputs, x_start), x_stride * itemsize, places[0])
     else:
         for i in range(rows):
             places[0, i] = address(X, batch[i] * X.shape[1])
@@ -332,15 +331,15 @@ def train_steps(
     for layer in table:
         widest = max(widest, layer[PADDED_OUT])
     counting = np.empty(widest, dtype=np.int64)
-    count_up(counting)
+    count_up(0, 1, counting)
     ahead = np.empty((batch_size if bounds.size > 0 else 0, 2), dtype=np.int64)
     data = (X, row_starts, columns, stored, bounds, values, indices, pointers, ahead)
     layers, itemsize = table.shape[0], outputs.itemsize
     places = np.empty((2 * layers + 1, batch_size + ROWS_AHEAD), dtype=np.int64)
     for index in range(layers):
         stride = table[index, STRIDE] * itemsize
-        row_places(address(outputs, table[index, OUTPUT]), stride, places[index + 1])
-        row_places(address(gradients, table[index, OUTPUT]), stride, places[layers + 1 + index])
+        count_up(address(outputs, table[index, OUTPUT]), stride, places[index + 1])
+        count_up(address(gradients, table[index, OUTPUT]), stride, places[layers + 1 + index])
     began, alone_since = -1.0, -1.0
     for step in range(settings.shape[0]):
         if threads > 1 and thread == 0 and step > 0:

@@ -25,6 +25,15 @@ def test_threads_that_help_are_used_from_the_third_chunk_on():
     assert chosen == [1, 1] + [4] * 98
 
 
+def test_one_thread_works_until_half_a_millisecond_tells_how_fast_it_is():
+    """A few steps of microseconds, which find nothing in the caches, tell little."""
+    chunks = [0.0018, 0.0001, 0.0004, 0.03]  # the first one, in which memory is made, does not count
+    chosen = threads_chosen(
+        Pace(2), 10, lambda threads, chunk: chunks[chunk] if chunk < 4 else 0.03 / threads
+    )
+    assert chosen == [1] * 4 + [2] * 6
+
+
 def test_threads_that_hinder_are_tried_now_and_then():
     chosen = threads_chosen(Pace(2), 200, lambda threads, chunk: 0.03 * threads)
     assert 8 <= chosen.count(2) <= 36 and chosen.count(1) >= 164  # two chunks a trial
