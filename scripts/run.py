@@ -236,7 +236,8 @@ def set_up(name, extras):
 def clear_away(stamp):
     """Make room for a new .venv: remove one of ours, set anybody else's aside."""
     shutil.rmtree(DISCARDED, ignore_errors=True)
-    if os.path.exists(STAMP):
+    # The new stamp alone is what a set-up leaves that is killed as it writes its first one.
+    if os.path.exists(STAMP) or os.path.exists(STAMP + ".new"):
         name = os.path.basename(VENV)
         say(f"{name} is for another Python or folder." if stamp else f"{name} is unfinished or damaged.")
         # In one step: without its stamp, one that is half removed would look like somebody else's.

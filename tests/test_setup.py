@@ -174,6 +174,14 @@ def test_killed_at_any_moment(checkout):
     assert not list(checkout.root.glob(".venv.2*")), "a broken .venv of ours was taken for somebody else's"
 
 
+def test_killed_while_the_first_stamp_is_written(checkout):
+    killed = checkout.run("show", BEFORE="os.replace = lambda *paths: os._exit(9)")
+    assert killed.returncode == 9
+    assert [path.name for path in checkout.venv.iterdir()] == ["fastnn-setup.json.new"]
+    assert "unfinished" in checkout.run("show").stderr_text
+    assert not list(checkout.root.glob(".venv.2*"))
+
+
 def test_interrupted_set_up(checkout):
     process = checkout.start("show", FAKE_PIP="import time; time.sleep(30)")
     wait_for(lambda: checkout.installs())
