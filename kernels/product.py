@@ -20,13 +20,16 @@ from .sync import barrier, share
 from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block, transpose_rows
 
-# Rows of B in a block: a panel is 32 KB (512-bit vectors) or 16 KB, a strip of A 12 KB or 6 KB, so that both fit the first-level
-# cache. Where B is one vector wide, twice as many; and a quarter more, where that is all of B: in one block 300 x 300 x 300 and
-# 511 x 257 x 129 are 3 to 7 % faster. (384 rows, on an Intel Xeon of 2023: 2048 x 2048 x 2048 at 140 GFLOP/s instead of 147.)
-DEPTH = 256
+# Rows of B in a block, at most; a quarter more, where that is all of B. A panel of 128 KB and a strip of A of 48 KB come from the
+# second-level cache, fast enough for the tile; in smaller blocks, which fit the first, C would be read and written more often.
+# (256 rows, on an Intel Xeon of 2023: 2048 x 2048 x 2048 at 144 GFLOP/s instead of 154, 1024 x 1024 x 1024 148 instead of 152.)
+DEPTH = 1024
+# Where A^T is read where it lies, few enough that the lines which two strips share are still in the first-level cache when the
+# second reads them: 500 x 784 x 32 at 133 GFLOP/s instead of 122. Where B is one vector wide, twice as many.
+DEPTH_OF_COLUMNS = 256
 
 # What is packed at once, in bytes: of A, in the second-level cache of every thread; and of B, of which each reads its own panels.
-_PACKED_A, _PACKED_B = 256 * 1024, 1024 * 1024
+_PACKED_A, _PACKED_B = 512 * 1024, 4096 * 1024
 
 # B is read where it lies, if its rows are contiguous and it serves this many strips or fewer; A, if it serves this many panels
 # or fewer: copying a number costs about as much as using it in three tiles.
@@ -82,7 +85,9 @@ def plan(rows, columns, depth, transpose_a, transpose_b, itemsize):
     # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
     width = panel if by_panels or direct_b else -(-columns // vector) * vector
     packs_b = not direct_b or columns % vector != 0
-    most_deep = DEPTH if columns > vector else 2 * DEPTH
+    most_deep = DEPTH
+    if direct_a and transpose_a:
+        most_deep = DEPTH_OF_COLUMNS if columns > vector else 2 * DEPTH_OF_COLUMNS
     deep = depth
     if depth > most_deep + most_deep // 4:
         deep = min(depth, -(-_evenly(depth, most_deep) // vector) * vector)
