@@ -1,23 +1,34 @@
 """The kernels as functions of arrays: every argument is checked here, once, and nothing behind this door checks again."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ._jit import require_jit
-from .arrays import ALIGNMENT, aligned_zeros, plain
+from .arrays import aligned_empty, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
-from .product import multiply, plan
+from .product import multiply
+from .product_plan import plan
 from .threads import ALONE, compiled, run_product, threads_for_product
 from .tile import lanes
 
 _multiply = {}  # the kernel by dtype: to look at all operands costs as much as a small product
 
-# Below so many multiply-adds a second thread costs more than it saves where it looks out for work: 1 us.
-_SERIAL_WORK = 400_000
+# Below so many multiply-adds a second thread, where it looks out for work, costs as much as it saves. (An Intel Xeon of 2023:
+# 500 x 32 x 32 takes 13 us on one thread and 11 to 17 on two, 1000 x 32 x 32 20 and 15 to 20.)
+_SERIAL_WORK = 1_000_000
 
 # The last product's workspace by dtype, for the next: memory from the system, page by page, takes 1 us for 4 KB on a virtual
 # machine, and 784 x 128 x 512 needs up to 23 of them.
 _spare = {}
-_MOST_SPARE = 4_000_000  # bytes
+_MOST_SPARE = 1_000_000  # elements
+
+
+class _Workspace(NamedTuple):
+    array: np.ndarray
+    address: int  # which takes 1.2 us to ask for
+    room: int  # elements
+
 
 _DTYPES = frozenset(map(np.dtype, (np.float32, np.float64)))
 
@@ -67,7 +78,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     """
     require_jit()
     a, b = _checked(a, "a", 2), _checked(b, "b", 2)
-    if a.dtype != b.dtype:
+    kind = a.dtype
+    if b.dtype != kind:
         raise TypeError(f"a has dtype {a.dtype} and b {b.dtype}; they must be the same")
     stored_a, a_is_transposed = _stored(a, _flag(transpose_a, "transpose_a"))
     stored_b, b_is_transposed = _stored(b, _flag(transpose_b, "transpose_b"))
@@ -76,7 +88,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     if k != k_of_b:
         raise ValueError(f"op(a) has {k} columns and op(b) {k_of_b} rows; they must be equal")
     if out is None:
-        out = np.empty((m, n), a.dtype)
+        out = np.empty((m, n), kind)
     else:
         _check_out(out, (m, n), a, b)
     if m == 0 or n == 0 or k == 0:
@@ -85,20 +97,21 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     how = plan(m, n, k, a_is_transposed, b_is_transposed, a.itemsize)
     work = m * n * k
     threads = threads_for_product() if work >= _SERIAL_WORK else 1
-    # The kernel aligns it: to ask NumPy for an address takes 1.3 us, a tenth of 500 x 32 x 32.
-    room = how.shared + threads * how.own + ALIGNMENT // a.itemsize
-    workspace = _spare.pop(a.dtype, None)  # nobody else has it then
-    if workspace is None or workspace.size < room:
-        workspace = np.empty(room, a.dtype)
-    operands = (how.numbers, stored_a, stored_b, out, workspace)
-    if a.dtype not in _multiply:
-        _multiply[a.dtype] = compiled(multiply, ALONE.sync, *operands)
+    room = how.shared + threads * how.own
+    workspace = _spare.pop(kind, None)  # nobody else has it then
+    if workspace is None or workspace.room < room:
+        array = aligned_empty(room, kind)
+        workspace = _Workspace(array, array.ctypes.data, room)
+    operands = (how.address, stored_a, stored_b, out, workspace.address)
+    kernel = _multiply.get(kind)
+    if kernel is None:
+        kernel = _multiply[kind] = compiled(multiply, ALONE.sync, *operands)
     if threads == 1:
-        ALONE.run(_multiply[a.dtype], *operands)
+        ALONE.run(kernel, *operands)
     else:
-        run_product(threads, work, _multiply[a.dtype], *operands)
-    if workspace.nbytes <= _MOST_SPARE:
-        _spare[a.dtype] = workspace
+        run_product(threads, work, kernel, *operands)
+    if workspace.room <= _MOST_SPARE:
+        _spare[kind] = workspace
     return out
 
 

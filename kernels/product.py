@@ -1,110 +1,41 @@
-"""The general matrix product C = A B on the register tile, with operands packed where that pays.
-
-Blocking as in Goto and van de Geijn (Anatomy of high-performance matrix multiplication, 2008): K is cut into blocks, so
-that a panel of B and a strip of A stay in the first two cache levels. Each thread owns whole strips of C or whole panels.
-"""
-
-from functools import lru_cache
-from typing import NamedTuple
+"""The general matrix product C = A B on the register tile, cut up and packed as product_plan.py says."""
 
 import numpy as np
 
 from ._jit import helper, team_kernel
-from .arrays import ALIGNMENT
 from .copy_block import copy_block
 from .functions import view
 from .layers import PLAN_WORDS, count_up, plan_rows, plan_tile, strips
 from .processor import VECTOR_BYTES
+from .product_plan import (
+    A_DEPTH,
+    A_ROW,
+    B_COLUMN,
+    B_ROW,
+    BLOCK,
+    BY_PANELS,
+    COLUMN_COUNT,
+    DEEP,
+    DIRECT_A,
+    DIRECT_B,
+    NUMBERS,
+    ROOM_A,
+    ROOM_B,
+    ROW_COUNT,
+    SPAN,
+    SUM_LENGTH,
+    TURNED,
+)
 from .shares import QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of
 from .sync import barrier, share
 from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block, transpose_rows
-
-# Rows of B in a block, at most; a quarter more, where that is all of B. A panel of 128 KB and a strip of A of 48 KB come from the
-# second-level cache, fast enough for the tile; in smaller blocks, which fit the first, C would be read and written more often.
-# (256 rows, on an Intel Xeon of 2023: 2048 x 2048 x 2048 at 144 GFLOP/s instead of 154, 1024 x 1024 x 1024 148 instead of 152.)
-DEPTH = 1024
-# Where A^T is read where it lies, few enough that the lines which two strips share are still in the first-level cache when the
-# second reads them: 500 x 784 x 32 at 133 GFLOP/s instead of 122. Where B is one vector wide, twice as many.
-DEPTH_OF_COLUMNS = 256
-
-# What is packed at once, in bytes: of A, in the second-level cache of every thread; and of B, of which each reads its own panels.
-_PACKED_A, _PACKED_B = 512 * 1024, 4096 * 1024
-
-# B is read where it lies, if its rows are contiguous and it serves this many strips or fewer; A, if it serves this many panels
-# or fewer: copying a number costs about as much as using it in three tiles.
-_DIRECT_STRIPS = 4
-_DIRECT_PANELS = 6
 
 # Rows of B in a block whose tiles take long enough to ask for C meanwhile.
 _LONG = 128
 
 # Of A^T, when strips are packed: more of them than ways of the second-level cache's sets, where its rows are 8 KB long.
 _ROWS_AT_ONCE = 64
-
-
-# A product and how it is cut up, as numbers: its size, the steps of A and B in elements; what a Plan says.
-ROW_COUNT, COLUMN_COUNT, SUM_LENGTH, A_ROW, A_DEPTH, B_ROW, B_COLUMN = range(7)
-BY_PANELS, DIRECT_A, DIRECT_B, DEEP, SPAN, BLOCK, ROOM_A, ROOM_B = range(7, 15)
-
-
-class Plan(NamedTuple):
-    """How a product is cut up and what is copied."""
-
-    numbers: np.ndarray
-    """int64 (15,), see above: one argument instead of 15, which Numba would look at for 1.5 us.
-
-    BY_PANELS: a thread computes a whole panel of C at a time, and packs B's panel just before; otherwise tiles, and all pack B
-    together. DIRECT_A, DIRECT_B: what is read where it lies. DEEP: rows of B in a block. SPAN: how many are packed at once, whole
-    blocks. BLOCK: strips of A packed at once. ROOM_A, ROOM_B: elements of the workspace for what is packed, B's for each thread
-    if BY_PANELS.
-    """
-    shared: int
-    """Elements of the workspace that all threads use."""
-    own: int
-    """And of each thread's part of it."""
-
-
-def _evenly(total, most):
-    """The size of `total` things' parts, of at most `most` each, all about the same."""
-    parts = -(-total // max(1, most))
-    return -(-total // parts)
-
-
-@lru_cache
-def plan(rows, columns, depth, transpose_a, transpose_b, itemsize):
-    """Plan a product of A (rows, depth) and B (depth, columns), of which the transposes may be stored."""
-    a_row, a_depth = (1, rows) if transpose_a else (depth, 1)
-    b_row, b_column = (1, depth) if transpose_b else (columns, 1)
-    vector = VECTOR_BYTES // itemsize
-    panel = VECTORS * vector
-    strip_count, panel_count = -(-rows // ROWS), -(-columns // panel)
-    by_panels = strip_count < panel_count
-    direct_a = panel_count <= _DIRECT_PANELS
-    direct_b = b_column == 1 and (strip_count <= _DIRECT_STRIPS or b_row == panel)
-    # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
-    width = panel if by_panels or direct_b else -(-columns // vector) * vector
-    packs_b = not direct_b or columns % vector != 0
-    most_deep = DEPTH
-    if direct_a and transpose_a:
-        most_deep = DEPTH_OF_COLUMNS if columns > vector else 2 * DEPTH_OF_COLUMNS
-    deep = depth
-    if depth > most_deep + most_deep // 4:
-        deep = min(depth, -(-_evenly(depth, most_deep) // vector) * vector)
-    most = depth  # rows of B at once
-    if not direct_a and by_panels:
-        most = _PACKED_A // (itemsize * rows)
-    elif packs_b and not by_panels:
-        most = _PACKED_B // (itemsize * width)
-    span = _evenly(-(-depth // deep), most // deep) * deep
-    block = strip_count
-    if not direct_a:
-        block = _evenly(strip_count, _PACKED_A // (itemsize * ROWS * min(span, depth)))
-    room_a = 0 if direct_a else min(span, depth) * min(rows, ROWS * block) + vector * block
-    room_b = packs_b * width * (deep if by_panels else min(span, depth))
-    sizes = (rows, columns, depth, a_row, a_depth, b_row, b_column)
-    numbers = np.array([*sizes, by_panels, direct_a, direct_b, deep, span, block, room_a, room_b], np.int64)
-    return Plan(numbers, room_a + (0 if by_panels else room_b), room_b if by_panels else 0)
 
 
 @helper
@@ -288,29 +219,52 @@ def _multiply_strips(
             )  # fmt: skip
 
 
+@helper
+def _transpose_share(thread, threads, rows, columns, source, out):
+    """A thread's part of out[j, i] = source[i, j], i < rows, j < columns: runs of `out`'s rows."""
+    vector = VECTOR_BYTES // out.itemsize
+    kind = out.dtype.type(0)
+    first, last = share((columns + vector - 1) // vector, thread, threads)
+    whole = rows // vector * vector
+    for start in range(first * vector, last * vector, vector):
+        stop = min(start + vector, columns)
+        if stop == start + vector:
+            for i in range(0, whole, vector):
+                transpose_block(
+                    address(source, i * columns + start), columns, address(out, start * rows + i), rows, kind
+                )
+        for j in range(start, stop):
+            for i in range(whole if stop == start + vector else 0, rows):
+                out[j * rows + i] = source[i * columns + j]
+
+
 @team_kernel
-def multiply(thread, threads, sync, numbers, stored_a, stored_b, product, workspace):
+def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace):
     """C = A B in `product`; A and B or their transposes are stored in the arrays. All are C-contiguous matrices of one dtype.
 
-    numbers: of a Plan. The workspace has room for aligning it, for what all threads share, and for what each has alone.
+    plan: the address of a Plan's numbers. workspace: that of room for what all threads share, and for what each has alone.
     """
+    numbers = view(plan, NUMBERS, 0)
     rows, columns, depth = numbers[ROW_COUNT], numbers[COLUMN_COUNT], numbers[SUM_LENGTH]
     by_panels, span, block = numbers[BY_PANELS] != 0, numbers[SPAN], numbers[BLOCK]
     # A[i, k] is a[i * A_ROW + k * A_DEPTH], and so with B: views made here, as NumPy takes 0.15 us for each.
     one = product.dtype.type(1)
-    a = view(address(stored_a, 0), stored_a.size, one)
-    b = view(address(stored_b, 0), stored_b.size, one)
-    out = view(address(product, 0), product.size, one)
-    vector = VECTOR_BYTES // out.itemsize
+    turned, itemsize = numbers[TURNED] != 0, product.itemsize
+    vector = VECTOR_BYTES // itemsize
+    behind_a = workspace + numbers[ROOM_A] * itemsize
+    behind_out = behind_a + ((product.size + vector - 1) // vector * VECTOR_BYTES if turned else 0)
+    packed_a = view(workspace, numbers[ROOM_A], one)
+    own_b = thread * numbers[ROOM_B] * itemsize if by_panels else 0
+    packed_b = view(behind_out + own_b, numbers[ROOM_B], one)
+    a = view(address(stored_b, 0) if turned else address(stored_a, 0), rows * depth, one)
+    b = view(address(stored_a, 0) if turned else address(stored_b, 0), depth * columns, one)
+    out = view(behind_a if turned else address(product, 0), product.size, one)
     panel = VECTORS * vector
     count, vectors = strips(rows), (columns + vector - 1) // vector
     lines, counting = np.empty(PLAN_WORDS, dtype=np.int64), np.empty(ROWS, dtype=np.int64)
     count_up(0, 1, counting)
     queues = np.empty(QUEUES_WORDS, dtype=np.int64)
     open_queues(sync, thread, queues)
-    aligned = -address(workspace, 0) % ALIGNMENT // out.itemsize
-    packed_a = workspace[aligned : aligned + numbers[ROOM_A]]
-    packed_b = workspace[aligned + numbers[ROOM_A] + (thread * numbers[ROOM_B] if by_panels else 0) :]
     for span_start in range(0, depth, span):
         span_count = min(span, depth - span_start)
         for block_start in range(0, count, block):
@@ -337,3 +291,5 @@ def multiply(thread, threads, sync, numbers, stored_a, stored_b, product, worksp
                     first_strip + (end - begin) * strips_a_tile, a, b, packed_a, packed_b, out, lines, counting,
                 )  # fmt: skip
                 begin, end, whose = next_tiles(queue, whose, span_count * strips_a_tile)
+    if turned and barrier(address(sync, 0), threads):
+        _transpose_share(thread, threads, rows, columns, out, view(address(product, 0), product.size, one))

@@ -13,7 +13,7 @@ from cases_networks import NETWORK_CASES
 from cases_updates import UPDATE_CASES
 
 from fastnn import kernels, reference
-from fastnn.kernels.product import DEPTH, DEPTH_OF_COLUMNS
+from fastnn.kernels.product_plan import DEPTH, DEPTH_OF_COLUMNS
 
 DEPTHS = (*EDGES, *(DEPTH_OF_COLUMNS + i for i in (-1, 0, 1)), 2 * DEPTH_OF_COLUMNS + 1, 2 * DEPTH + 1)
 

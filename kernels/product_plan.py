@@ -1,0 +1,133 @@
+"""How a matrix product is cut up: which parts of its operands are packed, how many rows of B are taken at once, by whom.
+
+Blocking as in Goto and van de Geijn (Anatomy of high-performance matrix multiplication, 2008), with K cut into fewer blocks.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from .processor import VECTOR_BYTES
+from .tile import ROWS, VECTORS
+
+# Rows of B in a block, at most; a quarter more, where that is all of B. A panel of 128 KB and a strip of A of 48 KB come from the
+# second-level cache, fast enough for the tile; in smaller blocks, which fit the first, C would be read and written more often.
+# (256 rows, on an Intel Xeon of 2023: 2048 x 2048 x 2048 at 144 GFLOP/s instead of 154, 1024 x 1024 x 1024 148 instead of 152.)
+DEPTH = 1024
+# Where A^T is read where it lies, few enough that the lines which two strips share are still in the first-level cache when the
+# second reads them: 500 x 784 x 32 at 133 GFLOP/s instead of 122. Where B is one vector wide, twice as many.
+DEPTH_OF_COLUMNS = 256
+
+# What is packed at once, in bytes: of A, in the second-level cache of every thread; and of B, of which each reads its own panels.
+_PACKED_A, _PACKED_B = 512 * 1024, 4096 * 1024
+
+# B is read where it lies, if its rows are contiguous and it serves this many strips or fewer; A, if it serves this many panels
+# or fewer: copying a number costs about as much as using it in three tiles.
+_DIRECT_STRIPS = 4
+_DIRECT_PANELS = 6
+
+# To transpose a number takes so much of the time of a tile's row for one row of B; so does a tile of one vector of one of two.
+_TRANSPOSED, _NARROW = 0.25, 0.65
+# A tile of fewer rows waits for its sums.
+_BUSY_ROWS = 4
+# C^T is computed and transposed where that takes so much less than C, if it is no larger than this many bytes.
+_MUCH_LESS, _MOST_TURNED = 0.9, 512 * 1024
+
+# A product and how it is cut up, as numbers: its size, the steps of A and B in elements; what a Plan says.
+ROW_COUNT, COLUMN_COUNT, SUM_LENGTH, A_ROW, A_DEPTH, B_ROW, B_COLUMN = range(7)
+BY_PANELS, DIRECT_A, DIRECT_B, DEEP, SPAN, BLOCK, ROOM_A, ROOM_B, TURNED = range(7, 16)
+NUMBERS = 16
+
+
+class Plan(NamedTuple):
+    """How a product is cut up and what is copied."""
+
+    numbers: np.ndarray
+    """int64 (NUMBERS,), see above.
+
+    TURNED: C^T = B^T A^T is computed, behind ROOM_A in the workspace, and then transposed; what follows, and A, B and C in
+    product.py, are then those of that product.
+    BY_PANELS: a thread computes a whole panel of C at a time, and packs B's panel just before; otherwise tiles, and all pack B
+    together. DIRECT_A, DIRECT_B: what is read where it lies. DEEP: rows of B in a block. SPAN: how many are packed at once, whole
+    blocks. BLOCK: strips of A packed at once. ROOM_A, ROOM_B: elements of the workspace for what is packed, B's for each thread
+    if BY_PANELS.
+    """
+    address: int
+    """Of the numbers: one argument, where 16 would take 1.5 us to hand over, and their array 0.15."""
+    shared: int
+    """Elements of the workspace that all threads use."""
+    own: int
+    """And of each thread's part of it."""
+
+
+def _evenly(total, most):
+    """The size of `total` things' parts, of at most `most` each, all about the same."""
+    parts = -(-total // max(1, most))
+    return -(-total // parts)
+
+
+def _whole(elements, vector):
+    """So many elements or a few more, in whole vectors: what lies behind them is aligned, too."""
+    return -(-elements // vector) * vector
+
+
+def _turns(rows, columns, vector):
+    """What tiles of so many rows and columns of C cost for each row of B; 1 is one row of a tile of two vectors."""
+    vectors = -(-columns // vector)
+    return max(rows, _BUSY_ROWS) * (vectors // VECTORS + _NARROW * (vectors % VECTORS))
+
+
+def _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize):
+    """Whether C^T = B^T A^T is computed instead: 100 or 10 columns fill no whole vectors, and of A^T rows are read as they lie.
+
+    (An Intel Xeon of 2023: tn 128 x 512 x 10 takes 13 us instead of 26, nn 20 instead of 24; tn 511 x 257 x 129 240 instead of
+    300, nn, whose A would have to be transposed first, as long.)
+    """
+    vector = VECTOR_BYTES // itemsize
+    as_it_is = _turns(rows, columns, vector) + transpose_b * _TRANSPOSED * columns
+    turned = _turns(columns, rows, vector) + (not transpose_a) * _TRANSPOSED * rows
+    turned += _TRANSPOSED * rows * columns / depth
+    return turned < _MUCH_LESS * as_it_is and rows * columns * itemsize <= _MOST_TURNED
+
+
+@lru_cache
+def plan(rows, columns, depth, transpose_a, transpose_b, itemsize):
+    """Plan a product of A (rows, depth) and B (depth, columns), of which the transposes may be stored."""
+    turned = _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize)
+    if turned:
+        rows, columns = columns, rows
+        transpose_a, transpose_b = not transpose_b, not transpose_a
+    a_row, a_depth = (1, rows) if transpose_a else (depth, 1)
+    b_row, b_column = (1, depth) if transpose_b else (columns, 1)
+    vector = VECTOR_BYTES // itemsize
+    panel = VECTORS * vector
+    strip_count, panel_count = -(-rows // ROWS), -(-columns // panel)
+    by_panels = strip_count < panel_count
+    direct_a = panel_count <= _DIRECT_PANELS
+    direct_b = b_column == 1 and (strip_count <= _DIRECT_STRIPS or b_row == panel)
+    # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
+    width = panel if by_panels or direct_b else _whole(columns, vector)
+    packs_b = not direct_b or columns % vector != 0
+    most_deep = DEPTH
+    if direct_a and transpose_a:
+        most_deep = DEPTH_OF_COLUMNS if columns > vector else 2 * DEPTH_OF_COLUMNS
+    deep = depth
+    if depth > most_deep + most_deep // 4:
+        deep = min(depth, _whole(_evenly(depth, most_deep), vector))
+    most = depth  # rows of B at once
+    if not direct_a and by_panels:
+        most = _PACKED_A // (itemsize * rows)
+    elif packs_b and not by_panels:
+        most = _PACKED_B // (itemsize * width)
+    span = _evenly(-(-depth // deep), most // deep) * deep
+    block = strip_count
+    if not direct_a:
+        block = _evenly(strip_count, _PACKED_A // (itemsize * ROWS * min(span, depth)))
+    room_a = 0 if direct_a else _whole(min(span, depth) * min(rows, ROWS * block) + vector * block, vector)
+    room_b = packs_b * width * (deep if by_panels else min(span, depth))
+    sizes = (rows, columns, depth, a_row, a_depth, b_row, b_column)
+    how = (by_panels, direct_a, direct_b, deep, span, block, room_a, room_b, turned)
+    numbers = np.array([*sizes, *how], np.int64)
+    shared = room_a + turned * _whole(rows * columns, vector) + (0 if by_panels else room_b)
+    return Plan(numbers, numbers.ctypes.data, shared, room_b if by_panels else 0)

@@ -1,0 +1,92 @@
+"""Matrix products that are cut into several blocks, and those computed as C^T = B^T A^T: the same numbers in all cases."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastnn import kernels
+from fastnn.kernels import product_plan
+from fastnn.kernels.product_plan import BLOCK, DEEP, DIRECT_A, DIRECT_B, SPAN, TURNED, plan
+from fastnn.kernels.tile import ROWS
+
+LAYOUTS = list(itertools.product([False, True], repeat=2))
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads, for one test."""
+    yield kernels.set_num_threads
+    kernels.set_num_threads(kernels.available_threads())
+
+
+def check(shape, layout, dtype, threads):
+    """The product on one thread and on two against float64, to its rounding errors; the bits of both are equal."""
+    rows, depth, columns = shape
+    transpose_a, transpose_b = layout
+    rng = np.random.default_rng(sum(shape))
+    a, b = (
+        rng.standard_normal((rows, depth)).astype(dtype),
+        rng.standard_normal((depth, columns)).astype(dtype),
+    )
+    stored = (a.T.copy() if transpose_a else a), (b.T.copy() if transpose_b else b)
+    # Behind the product's end nothing may change.
+    space = np.full(rows * columns + 100, 7, dtype)
+    out = space[: rows * columns].reshape(rows, columns)
+    products = []
+    for count in (1, 2):
+        threads(count)
+        products.append(kernels.matmul(*stored, *layout, out=out).copy())
+        assert np.all(space[rows * columns :] == 7)
+    assert np.array_equal(*products)
+    exact, sizes = a.astype(float) @ b.astype(float), np.abs(a).astype(float) @ np.abs(b).astype(float)
+    assert np.all(np.abs(products[0] - exact) <= depth * np.finfo(dtype).eps * sizes)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "shape", [(128, 512, 10), (511, 257, 129), (256, 784, 100), (333, 70, 1), (100, 64, 5)]
+)
+def test_turned(shape, layout, dtype, threads):
+    check(shape, layout, dtype, threads)
+
+
+def test_what_is_turned():
+    """Narrow products are, where A^T is stored even wide ones of odd widths; large and square ones are not."""
+
+    def turned(rows, depth, columns, transpose_a):
+        return bool(plan(rows, columns, depth, transpose_a, False, 4).numbers[TURNED])
+
+    assert turned(128, 512, 10, transpose_a=True)
+    assert turned(128, 512, 10, transpose_a=False)
+    assert turned(1000, 1000, 1, transpose_a=True)
+    assert not turned(1024, 1024, 1024, transpose_a=True)
+    assert not turned(500, 784, 32, transpose_a=False)
+    assert not turned(2_000_000, 100, 3, transpose_a=True)  # C^T would take 24 MB
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "shape", [(200, 150, 80), (61, 333, 47), (30, 97, 400), (25, 64, 1), (1, 130, 90), (150, 45, 10)]
+)
+def test_many_blocks(shape, layout, threads, monkeypatch):
+    """Limits so small that all of K, A and B come in several blocks."""
+    for name, limit in (("DEPTH", 32), ("DEPTH_OF_COLUMNS", 16), ("_PACKED_A", 8000), ("_PACKED_B", 16000)):
+        monkeypatch.setattr(product_plan, name, limit)
+    plan.cache_clear()
+    try:
+        check(shape, layout, np.float32, threads)
+        rows, depth, columns = shape
+        numbers = plan(rows, columns, depth, *layout, 4).numbers
+        assert numbers[DEEP] < depth
+        assert numbers[SPAN] % numbers[DEEP] == 0
+    finally:
+        plan.cache_clear()
+
+
+def test_a_large_product_comes_in_several_blocks():
+    numbers = plan(2048, 2048, 2048, False, False, 4).numbers
+    assert (numbers[DIRECT_A], numbers[DIRECT_B], numbers[TURNED]) == (0, 0, 0)
+    assert numbers[DEEP] <= numbers[SPAN] < 2048
+    assert numbers[BLOCK] * ROWS < 2048
