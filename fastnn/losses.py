@@ -69,7 +69,9 @@ class CrossEntropy(_Loss):
 
     def kernel(self, targets: np.ndarray) -> str:
         """The name of the compiled function for targets from `check_targets`: of labels, or of rows."""
-        return f"{self.name}_labels" if targets.ndim == 1 else f"{self.name}_targets"
+        if targets.ndim == 2:
+            return f"{self.name}_targets"
+        return f"smoothed_{self.name}_labels" if self.label_smoothing else f"{self.name}_labels"
 
 
 @dataclass(frozen=True)

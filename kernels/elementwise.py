@@ -30,7 +30,7 @@ def softmax_cross_entropy_rows(logits, labels, padded, losses, gradient):
     for i in range(logits.shape[0]):
         for j in range(logits.shape[1]):
             padded[j] = logits[i, j]
-        loss, _ = softmax_cross_entropy_row(padded, logits.shape[1], labels[i], scale)
+        loss, _ = softmax_cross_entropy_row(padded, padded, logits.shape[1], labels[i], scale)
         losses[i] = loss
         for j in range(logits.shape[1]):
             gradient[i, j] = padded[j]

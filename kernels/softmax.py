@@ -52,17 +52,17 @@ def _lane_numbers(builder, index, count):
 
 
 @intrinsic
-def _exp_row(typingctx, place, width, classes, kind):
-    """row[j] = exp(row[j] - m), m the maximum; return m, the sum of the terms and the first column that holds m.
+def _exp_row(typingctx, place, out, width, classes, kind):
+    """out[j] = exp(row[j] - m), m the maximum; return m, the sum of the terms and the first column that holds m.
 
-    `place` is the row's address, `kind` any value of its type.
+    `place` is the row's address and `out` that of another, or the same; `kind` any value of their type.
     """
 
     def codegen(context, builder, signature, arguments):
-        place, width, classes, kind = arguments
+        place, out, width, classes, kind = arguments
         vector, _ = vector_type(kind.type)
         count = vector.count
-        row = builder.inttoptr(place, kind.type.as_pointer())
+        row, out_row = (builder.inttoptr(address, kind.type.as_pointer()) for address in (place, out))
         lane_vector = ir.VectorType(INT32, count)
         class_count = splat(builder, builder.trunc(classes, INT32), lane_vector)
         first = splat(builder, builder.load(row), vector)
@@ -82,11 +82,10 @@ def _exp_row(typingctx, place, width, classes, kind):
         loop = _RowLoop(builder, width, count, [ir.Constant(vector, [0.0] * count), nowhere])
         columns = _lane_numbers(builder, loop.index, count)
         counts = builder.icmp_signed("<", columns, class_count)
-        pointer = builder.gep(row, [loop.index])
-        z = builder.select(counts, load_vector(builder, pointer, vector), top)
+        z = builder.select(counts, load_vector(builder, builder.gep(row, [loop.index]), vector), top)
         term = emit_exp(builder, builder.fsub(z, top))
         term = builder.select(counts, term, ir.Constant(vector, [0.0] * count))
-        store_vector(builder, term, pointer)
+        store_vector(builder, term, builder.gep(out_row, [loop.index]))
         holds = builder.and_(counts, builder.fcmp_ordered("==", z, top))
         found = builder.select(holds, columns, nowhere)
         earlier = builder.icmp_signed("<", found, loop.values[1])
@@ -101,50 +100,57 @@ def _exp_row(typingctx, place, width, classes, kind):
             builder, signature.return_type, [maximum, total, builder.sext(where, INT64)]
         )
 
-    return types.Tuple((kind, kind, types.int64))(types.intp, types.intp, types.intp, kind), codegen
+    return types.Tuple((kind, kind, types.int64))(*[types.intp] * 4, kind), codegen
 
 
 @intrinsic
-def _scale_row(typingctx, place, width, total, label, scale):
-    """row[j] = scale * (row[j] / total - (j == label)); label -1 for none."""
+def _scale_row(typingctx, place, width, classes, total, label, scale):
+    """row[j] = scale * (row[j] / total - (j == label)), 0 behind the classes; label -1 for none."""
 
     def codegen(context, builder, signature, arguments):
-        place, width, total, label, scale = arguments
+        place, width, classes, total, label, scale = arguments
         vector, _ = vector_type(scale.type)
         count = vector.count
         row = builder.inttoptr(place, scale.type.as_pointer())
         divisor, factor = splat(builder, total, vector), splat(builder, scale, vector)
-        target = splat(builder, builder.trunc(label, INT32), ir.VectorType(INT32, count))
+        lane_vector = ir.VectorType(INT32, count)
+        class_count, target = (
+            splat(builder, builder.trunc(number, INT32), lane_vector) for number in (classes, label)
+        )
         loop = _RowLoop(builder, width, count, [])
         pointer = builder.gep(row, [loop.index])
         p = builder.fdiv(load_vector(builder, pointer, vector), divisor)
-        is_target = builder.icmp_signed("==", _lane_numbers(builder, loop.index, count), target)
+        columns = _lane_numbers(builder, loop.index, count)
+        is_target = builder.icmp_signed("==", columns, target)
         p = builder.select(is_target, builder.fsub(p, ir.Constant(vector, [1.0] * count)), p)
-        store_vector(builder, builder.fmul(p, factor), pointer)
+        # Of NaN, 0 / total would be NaN there, too.
+        counts = builder.icmp_signed("<", columns, class_count)
+        p = builder.select(counts, builder.fmul(p, factor), ir.Constant(vector, [0.0] * count))
+        store_vector(builder, p, pointer)
         loop.close([])
         return context.get_dummy_value()
 
-    return types.void(types.intp, types.intp, scale, types.intp, scale), codegen
+    return types.void(*[types.intp] * 3, scale, types.intp, scale), codegen
 
 
 @helper
 def softmax_row(row, classes):
     """row[j] = exp(row[j] - m) / sum_l exp(row[l] - m), m = max_l row[l]; 0 behind the classes."""
     place = address(row, 0)
-    _, total, _ = _exp_row(place, row.size, classes, row[0])
-    _scale_row(place, row.size, total, -1, row.dtype.type(1))
+    _, total, _ = _exp_row(place, place, row.size, classes, row[0])
+    _scale_row(place, row.size, classes, total, -1, row.dtype.type(1))
 
 
 @helper
-def softmax_cross_entropy_row(row, classes, label, scale):
-    """Loss -log softmax(row)[label], by log-sum-exp; row becomes scale * (softmax(row) - onehot(label)), 0 behind the classes.
+def softmax_cross_entropy_row(row, out, classes, label, scale):
+    """Loss -log softmax(row)[label], by log-sum-exp; out = scale * (softmax(row) - onehot(label)), 0 behind the classes.
 
-    Returns the loss and whether `label` is the first column that holds the largest logit.
+    `out` may be `row`. Returns the loss and whether `label` is the first column that holds the largest logit.
     """
-    place = address(row, 0)
+    place = address(out, 0)
     logit = row[label]
-    top, total, best = _exp_row(place, row.size, classes, logit)
-    _scale_row(place, row.size, total, label, scale)
+    top, total, best = _exp_row(address(row, 0), place, row.size, classes, logit)
+    _scale_row(place, row.size, classes, total, label, scale)
     # The sum is from 1 to `classes`, its logarithm from 0 up, and top - logit from 0 up: nothing cancels, and nothing
     # needs an epsilon.
     return log_positive(total) + (top - logit), best == label

@@ -23,7 +23,7 @@ class_counts = pytest.mark.parametrize("classes", [1, 2, 10, 16, 17, 33])
 
 CASES = {
     "labels": ("cross_entropy_labels", {}),
-    "labels smoothed": ("cross_entropy_labels", {"label_smoothing": 0.1}),
+    "labels smoothed": ("smoothed_cross_entropy_labels", {"label_smoothing": 0.1}),
     "targets": ("cross_entropy_targets", {}),
     "targets smoothed": ("cross_entropy_targets", {"label_smoothing": 0.1}),
     "binary": ("binary_cross_entropy", {}),
@@ -38,7 +38,7 @@ cases = pytest.mark.parametrize("case", CASES)
 def expected(case, z, targets, weights=None):
     """Row losses l, the gradient of the weighted mean, and which rows are right, from the reference."""
     name, options = CASES[case]
-    name = name.removesuffix("_labels").removesuffix("_targets")
+    name = name.removeprefix("smoothed_").removesuffix("_labels").removesuffix("_targets")
     z, targets = z.astype(np.float64).tolist(), targets.tolist()
     weights = None if weights is None else weights.astype(np.float64)
     row_losses, gradient = reference.LOSSES[name](z, targets, weights, **options)
@@ -90,7 +90,7 @@ def problem(case, rng, rows, classes, dtype, spread=3.0):
     """Outputs and targets as the case wants them."""
     z = (spread * rng.standard_normal((rows, classes))).astype(dtype)
     kind = CASES[case][0]
-    if kind == "cross_entropy_labels":
+    if kind.endswith("_labels"):
         return z, rng.integers(classes, size=rows)
     if kind == "cross_entropy_targets":
         t = rng.random((rows, classes)) * (rng.random((rows, classes)) < 0.7)
