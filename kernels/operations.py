@@ -1,5 +1,6 @@
 """The kernels as functions of arrays: every argument is checked here, once, and nothing behind this door checks again."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from ._jit import require_jit
 from .arrays import aligned_empty, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
 from .product import multiply
-from .product_plan import plan
+from .product_plan import Plan, plan
 from .threads import ALONE, compiled, run_product, threads_for_product
 from .tile import lanes
 
@@ -76,43 +77,61 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     Raises TypeError for other dtypes, ValueError for shapes that do not fit.
 
     """
-    require_jit()
-    a, b = _checked(a, "a", 2), _checked(b, "b", 2)
+    usual = type(a) is type(b) is np.ndarray and type(transpose_a) is type(transpose_b) is bool
+    if not (usual and a.flags.carray and b.flags.carray):
+        a, transpose_a = _stored(_checked(a, "a", 2), _flag(transpose_a, "transpose_a"))
+        b, transpose_b = _stored(_checked(b, "b", 2), _flag(transpose_b, "transpose_b"))
     kind = a.dtype
-    if b.dtype != kind:
-        raise TypeError(f"a has dtype {a.dtype} and b {b.dtype}; they must be the same")
-    stored_a, a_is_transposed = _stored(a, _flag(transpose_a, "transpose_a"))
-    stored_b, b_is_transposed = _stored(b, _flag(transpose_b, "transpose_b"))
-    k, m = stored_a.shape if a_is_transposed else stored_a.shape[::-1]
-    n, k_of_b = stored_b.shape if b_is_transposed else stored_b.shape[::-1]
-    if k != k_of_b:
-        raise ValueError(f"op(a) has {k} columns and op(b) {k_of_b} rows; they must be equal")
+    how = _product(a.shape, b.shape, transpose_a, transpose_b, kind, b.dtype)
     if out is None:
-        out = np.empty((m, n), kind)
+        out = np.empty(how.shape, kind)
     else:
-        _check_out(out, (m, n), a, b)
-    if m == 0 or n == 0 or k == 0:
+        _check_out(out, how.shape, a, b)
+    if how.work == 0:
         out[...] = 0  # an empty sum
         return out
-    how = plan(m, n, k, a_is_transposed, b_is_transposed, a.itemsize)
-    work = m * n * k
-    threads = threads_for_product() if work >= _SERIAL_WORK else 1
-    room = how.shared + threads * how.own
+    threads = threads_for_product() if how.work >= _SERIAL_WORK else 1
+    room = how.plan.shared + threads * how.plan.own
     workspace = _spare.pop(kind, None)  # nobody else has it then
     if workspace is None or workspace.room < room:
         array = aligned_empty(room, kind)
         workspace = _Workspace(array, array.ctypes.data, room)
-    operands = (how.address, stored_a, stored_b, out, workspace.address)
+    operands = (how.plan.address, a, b, out, workspace.address)
     kernel = _multiply.get(kind)
     if kernel is None:
         kernel = _multiply[kind] = compiled(multiply, ALONE.sync, *operands)
     if threads == 1:
         ALONE.run(kernel, *operands)
     else:
-        run_product(threads, work, kernel, *operands)
+        run_product(threads, how.work, kernel, *operands)
     if workspace.room <= _MOST_SPARE:
         _spare[kind] = workspace
     return out
+
+
+class _Product(NamedTuple):
+    shape: tuple[int, int]
+    work: int  # multiply-adds
+    plan: Plan | None  # of an empty product
+
+
+@lru_cache(maxsize=512)
+def _product(shape_a, shape_b, transpose_a, transpose_b, dtype, dtype_b):
+    """What is to be done for C-contiguous arrays of such shapes, which are checked here, once."""
+    require_jit()
+    for name, shape, kind in (("a", shape_a, dtype), ("b", shape_b, dtype_b)):
+        if kind not in _DTYPES:
+            raise TypeError(f"{name} has dtype {kind}; it must be float32 or float64")
+        if len(shape) != 2:
+            raise ValueError(f"{name} has shape {shape}; it must have 2 dimensions")
+    if dtype != dtype_b:
+        raise TypeError(f"a has dtype {dtype} and b {dtype_b}; they must be the same")
+    k, m = shape_a if transpose_a else shape_a[::-1]
+    n, k_of_b = shape_b if transpose_b else shape_b[::-1]
+    if k != k_of_b:
+        raise ValueError(f"op(a) has {k} columns and op(b) {k_of_b} rows; they must be equal")
+    work = m * n * k
+    return _Product((m, n), work, plan(m, n, k, transpose_a, transpose_b, dtype.itemsize) if work else None)
 
 
 def _check_out(out, shape, a, b):

@@ -3,7 +3,6 @@
 Blocking as in Goto and van de Geijn (Anatomy of high-performance matrix multiplication, 2008), with K cut into fewer blocks.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -91,7 +90,6 @@ def _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize):
     return turned < _MUCH_LESS * as_it_is and rows * columns * itemsize <= _MOST_TURNED
 
 
-@lru_cache
 def plan(rows, columns, depth, transpose_a, transpose_b, itemsize):
     """Plan a product of A (rows, depth) and B (depth, columns), of which the transposes may be stored."""
     turned = _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize)

@@ -213,6 +213,11 @@ ONE = np.ones((2, 3))
         (lambda: kernels.matmul(ONE, ONE.T, True), ValueError, r"op\(a\) has 2 columns and op\(b\) 3 rows"),
         (lambda: kernels.matmul(ONE, ONE.astype("f4")), TypeError, "a has dtype float64 and b float32"),
         (lambda: kernels.matmul(ONE, ONE, transpose_b="yes"), TypeError, "transpose_b is 'yes'"),
+        (
+            lambda: kernels.matmul(ONE, ONE, transpose_a=[True]),
+            TypeError,
+            r"transpose_a is \[True\]; it must be",
+        ),
         (lambda: kernels.matmul(ONE, ONE, transpose_a=1), TypeError, "transpose_a is 1; it must be True or"),
         (lambda: kernels.softmax(ONE[0]), ValueError, r"x has shape \(3,\); it must have 2 dimensions"),
         (lambda: kernels.softmax(ONE[:, :0]), ValueError, r"x has shape \(2, 0\); it needs at least one"),

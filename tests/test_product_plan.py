@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import kernels
-from fastnn.kernels import product_plan
+from fastnn.kernels import operations, product_plan
 from fastnn.kernels.product_plan import BLOCK, DEEP, DIRECT_A, DIRECT_B, SPAN, TURNED, plan
 from fastnn.kernels.tile import ROWS
 
@@ -74,7 +74,7 @@ def test_many_blocks(shape, layout, threads, monkeypatch):
     """Limits so small that all of K, A and B come in several blocks."""
     for name, limit in (("DEPTH", 32), ("DEPTH_OF_COLUMNS", 16), ("_PACKED_A", 8000), ("_PACKED_B", 16000)):
         monkeypatch.setattr(product_plan, name, limit)
-    plan.cache_clear()
+    operations._product.cache_clear()
     try:
         check(shape, layout, np.float32, threads)
         rows, depth, columns = shape
@@ -82,7 +82,7 @@ def test_many_blocks(shape, layout, threads, monkeypatch):
         assert numbers[DEEP] < depth
         assert numbers[SPAN] % numbers[DEEP] == 0
     finally:
-        plan.cache_clear()
+        operations._product.cache_clear()
 
 
 def test_a_large_product_comes_in_several_blocks():
