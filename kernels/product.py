@@ -197,9 +197,10 @@ def _multiply_strips(
         else:
             b_place, b_step = address(packed_b, _panel_place(numbers, column, span_count) + k * width), width
         mode = (STORE_PART if part else STORE) if k_start == 0 else (UPDATE_PART if part else UPDATE)
+        stop = first_strip * rows // count
         for strip in range(first_strip, last_strip):
-            start = strip * rows // count
-            height = (strip + 1) * rows // count - start
+            start, stop = stop, (strip + 1) * rows // count
+            height = stop - start
             place = address(out, start * columns + column)
             ahead = 0
             if k == 0 and k_count >= _LONG:
