@@ -4,6 +4,7 @@ import math
 import operator
 import reprlib
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,9 @@ LARGEST_COUNT = 2**31 - 1
 LARGEST_BYTES = 2**32
 """The most bytes (4 GiB) that the parameters of one network, or the activations of one batch, may take."""
 
-_BLOCK = 2**17  # values looked at together: they stay in the second-level cache for a second look
+_BLOCK = 2**18  # values looked at together: they stay in the second-level cache for a second look
+
+_BLOCKS_EACH = 4  # at least, for a thread of its own, which takes 0.1 ms to start
 
 _FEW = 4096
 
@@ -187,28 +190,49 @@ def _all_finite(block: np.ndarray) -> bool:
     return bool(largest < minus_infinity and np.maximum.reduce(block.view(f"i{block.itemsize}")) < infinity)
 
 
-def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
+def first_not_finite(array: np.ndarray, threads: int = 1) -> tuple[int, ...] | None:
     """Return the index of the first NaN or infinity of a C-contiguous array of floats, or None."""
     flat = array.reshape(-1)
     # One row of a few hundred numbers: their squares' sum tells in a third of the time (or is too large, and tells nothing).
     if flat.size <= _FEW and math.isfinite(_squares(flat)):
         return None
-    for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK]
-        if not _all_finite(block):
-            first = start + np.isfinite(block).argmin()
-            return tuple(map(int, np.unravel_index(first, array.shape)))
-    return None
+    starts = range(0, flat.size, _BLOCK)
+    threads = max(1, min(threads, len(starts) // _BLOCKS_EACH))
+    found = []
+    given_up = False
+
+    def look(thread: int) -> None:
+        for start in starts[thread * len(starts) // threads : (thread + 1) * len(starts) // threads]:
+            block = flat[start : start + _BLOCK]
+            if given_up:
+                return
+            if not _all_finite(block):
+                found.append(start + int(np.isfinite(block).argmin()))
+                return
+
+    # NumPy looks without Python's lock: 60,000 x 784 in 16 ms on one thread, in 10 on two.
+    others = [threading.Thread(target=look, args=(thread,)) for thread in range(1, threads)]
+    try:
+        for other in others:
+            other.start()
+        look(0)
+        for other in others:
+            other.join()
+    finally:  # Ctrl-C
+        given_up = True
+    return tuple(map(int, np.unravel_index(min(found), array.shape))) if found else None
 
 
-def finite_array(array: np.ndarray, dtype: np.dtype, name: str, look: bool = True) -> np.ndarray:
+def finite_array(
+    array: np.ndarray, dtype: np.dtype, name: str, look: bool = True, threads: int = 1
+) -> np.ndarray:
     """Return `array` C-contiguous, aligned and of `dtype`, not copied if it is, after a look for NaN if asked."""
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         cast = np.asarray(array)
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             cast = np.require(array, dtype, ["C", "A", "E"])
-    where = first_not_finite(cast) if look and array.dtype.kind == "f" else None
+    where = first_not_finite(cast, threads) if look and array.dtype.kind == "f" else None
     if where is not None:
         place = f"{name}[{', '.join(map(str, where))}]" if where else name
         came = array[where]
@@ -221,12 +245,13 @@ def finite_array(array: np.ndarray, dtype: np.dtype, name: str, look: bool = Tru
 
 
 def check_X(  # noqa: N802
-    X: Any, columns: int, dtype: np.dtype, name: str = "X", look: bool = True
+    X: Any, columns: int, dtype: np.dtype, name: str = "X", look: bool = True, threads: int = 1
 ) -> np.ndarray | CSR:
     """Return X as a C-contiguous array (rows, columns) of `dtype`, not copied if it is one already.
 
     Anything that NumPy can make an array of will do: lists, data frames, memory-mapped and read-only arrays. A
-    SciPy sparse matrix stays sparse, and comes back as CSR. `look=False` leaves the look for NaN in an array to the caller.
+    SciPy sparse matrix stays sparse, and comes back as CSR. `look=False` leaves the look for NaN in an array to the caller;
+    otherwise so many threads look.
 
     Raises TypeError for what is not real numbers in rows of equal length, ValueError for anything but two
     dimensions, no rows, a wrong number of columns, NaN, infinity, and values too large for `dtype`.
@@ -242,7 +267,7 @@ def check_X(  # noqa: N802
     if array.shape[1] != columns:
         raise ValueError(f"{name} has {array.shape[1]} columns; the network needs {columns}")
     if not is_scipy_sparse(X):
-        return finite_array(array, dtype, name, look)
+        return finite_array(array, dtype, name, look, threads)
     try:
         csr = to_csr(X)
     except ValueError as error:

@@ -255,14 +255,17 @@ class MLP:
 
     def evaluate(self, X: Any, y: Any, threads: int | None = None) -> Evaluation:
         """Return the mean loss, the accuracy (None for losses of values) and the number of samples of (X, y)."""
-        X, y = self.check_samples(X, y)
-        row_losses, correct = backends.get("jit").losses(self, X, y, checks.check_threads(threads))
+        backend, threads = backends.get("jit"), checks.check_threads(threads)
+        X, y = self.check_samples(X, y, threads=backend.threads(threads))
+        row_losses, correct = backend.losses(self, X, y, threads)
         self._check_result(bool(np.isfinite(row_losses).all()))
         return Evaluation.of(self.loss, row_losses, correct)
 
-    def check_samples(self, X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> tuple[Any, np.ndarray]:
+    def check_samples(
+        self, X: Any, y: Any, names: tuple[str, str] = ("X", "y"), threads: int = 1
+    ) -> tuple[Any, np.ndarray]:
         """Return X and the targets y as the backends take them. Raises TypeError and ValueError, which name them."""
-        X = checks.check_X(X, self.sizes[0], self.dtype, names[0])
+        X = checks.check_X(X, self.sizes[0], self.dtype, names[0], threads=threads)
         return X, losses.check_targets(self.loss, y, len(X), self.sizes[-1], self.dtype, names[1])
 
     def save(self, path: str | os.PathLike[str]) -> None:

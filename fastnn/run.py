@@ -80,7 +80,8 @@ def prepare(
     anomalies: Any,
 ) -> Run:
     """Check the arguments of `fit`, which says what they are. Raises TypeError and ValueError, which name them."""
-    X, targets = net.check_samples(X, y)
+    chosen_backend, threads = backends.get(backend), checks.check_threads(threads)
+    X, targets = net.check_samples(X, y, threads=chosen_backend.threads(threads))
     epochs = checks.whole_number(epochs, "epochs")
     chosen = optimizers.resolve(optimizer, learning_rate)
     budget = time_budget
@@ -89,7 +90,7 @@ def prepare(
             budget, "time_budget", lambda x: 0 < x < math.inf, "of seconds, greater than 0"
         )
     return Run(
-        backend=backends.get(backend),
+        backend=chosen_backend,
         X=X,
         targets=targets,
         row_weights=_row_weights(net, targets, sample_weight, class_weight),
@@ -105,7 +106,7 @@ def prepare(
         shuffle=checks.flag(shuffle, "shuffle"),
         dropout=_dropout(net, dropout, input_dropout),
         augment=_check_augment(augment, X, net),
-        threads=checks.check_threads(threads),
+        threads=threads,
         sparse=None if sparse is None else checks.flag(sparse, "sparse"),
         callbacks=check_callbacks(callbacks),
         reporter=choose_reporter(progress),

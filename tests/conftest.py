@@ -80,6 +80,10 @@ class NumpyBackend:
         self.closed = True
 
     @staticmethod
+    def threads(asked):
+        return 1
+
+    @staticmethod
     def predict_proba(net, X, threads):
         with np.errstate(over="ignore", invalid="ignore"):
             return _forward(net.weights, net.biases, net.activation, X)[1]

@@ -429,6 +429,18 @@ def test_a_number_that_is_not_finite_is_found_in_large_arrays(dtype, value, leas
         assert first_not_finite(with_value(array, place, value, dtype)) == place
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 100])
+def test_several_threads_find_the_first_number_that_is_not_finite(threads, monkeypatch):
+    monkeypatch.setattr("fastnn.checks._BLOCK", 1024)
+    array = np.ones((100, 999))
+    assert first_not_finite(array, threads) is None
+    for place in [(0, 0), (34, 7), (99, 998)]:
+        damaged = with_value(array, place, np.nan)
+        assert first_not_finite(damaged, threads) == place
+        damaged[place[0] :, 998] = np.inf
+        assert first_not_finite(damaged, threads) == place
+
+
 def test_unknown_name():
     with pytest.raises(AttributeError, match="'fastnn' has no attribute 'MLPP'"):
         fastnn.MLPP  # noqa: B018

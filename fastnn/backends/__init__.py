@@ -105,6 +105,10 @@ class Backend(Protocol):
         """End worker threads; may be called twice."""
 
     @staticmethod
+    def threads(asked: int | None) -> int:
+        """Return how many threads may be used where so many are asked for, or None as many as make sense."""
+
+    @staticmethod
     def gradients(
         net: "MLP",
         X: np.ndarray | CSR,

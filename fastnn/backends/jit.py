@@ -325,6 +325,11 @@ class JitBackend:
         return arguments, (losses, correct, totals), (targets, weights)
 
     @staticmethod
+    def threads(asked):
+        """Return how many threads may be used where so many are asked for, or None."""
+        return get_num_threads(asked)
+
+    @staticmethod
     def gradients(net, X, targets, row_weights=None, threads=None):
         """Return dL/dW and dL/db of the mean loss over the rows of X, lists of arrays shaped as the parameters."""
         rows = len(X)

@@ -142,6 +142,11 @@ class ReferenceBackend:
             setattr(self._rule.optimizer, moments(self._task.optimizer, self._rule)[name], rows)
 
     @staticmethod
+    def threads(asked: int | None) -> int:
+        """Return 1: plain Python has one."""
+        return 1
+
+    @staticmethod
     def gradients(
         net: "MLP",
         X: np.ndarray | CSR,
