@@ -1,7 +1,10 @@
 """Kernels that work row by row or element by element: ReLU, softmax, and softmax with its cross-entropy loss and gradient."""
 
+import numpy as np
+
 from ._jit import jit
-from .softmax import softmax_cross_entropy_row, softmax_row
+from .softmax import cross_entropy_rows, softmax_row
+from .tile import address
 
 
 @jit
@@ -27,10 +30,14 @@ def softmax_rows(x, padded, out):
 def softmax_cross_entropy_rows(logits, labels, padded, losses, gradient):
     """losses[i] = -log softmax(logits[i])[labels[i]], gradient = d mean(losses) / d logits; `padded` as in softmax_rows."""
     scale = logits.dtype.type(1) / logits.dtype.type(logits.shape[0])
+    one, row_loss, row_right = logits.dtype.type(1), np.empty(1, np.float64), np.empty(1, np.int64)
     for i in range(logits.shape[0]):
         for j in range(logits.shape[1]):
             padded[j] = logits[i, j]
-        loss, _ = softmax_cross_entropy_row(padded, padded, logits.shape[1], labels[i], scale)
-        losses[i] = loss
+        place, loss, right = address(padded, 0), address(row_loss, 0), address(row_right, 0)
+        cross_entropy_rows(
+            place, place, padded.size, padded.size, logits.shape[1], (labels[i],), (one,), scale, loss, right
+        )
+        losses[i] = row_loss[0]
         for j in range(logits.shape[1]):
             gradient[i, j] = padded[j]

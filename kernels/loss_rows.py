@@ -10,7 +10,7 @@ from numba import types
 from numba.core.extending import intrinsic
 
 from .exp_log import Emitter, emit_exp, emit_log1p_unit
-from .softmax import _lane_numbers, _RowLoop
+from .row_loop import RowLoop, lane_numbers
 from .vectors import INT32, INT64, load_lanes, load_vector, reduce_vector, splat, store_vector, vector_type
 
 
@@ -69,7 +69,7 @@ def _logistic(builder, emit, z, t, a):
 
 def _counting(builder, index, class_count, count):
     """Which columns of the vector at column `index` there are, and their numbers."""
-    columns = _lane_numbers(builder, index, count)
+    columns = lane_numbers(builder, index, count)
     return builder.icmp_signed("<", columns, class_count), columns
 
 
@@ -97,7 +97,7 @@ def _element_row(element):
             flags = ir.VectorType(INT32, count)
             none_wrong = ir.Constant(flags, [0] * count)
 
-            loop = _RowLoop(builder, width, count, [zero, none_wrong])
+            loop = RowLoop(builder, width, count, [zero, none_wrong])
             counts, _ = _counting(builder, loop.index, class_count, count)
             z = builder.select(counts, load_vector(builder, builder.gep(z_row, [loop.index]), vector), zero)
             t = load_lanes(builder, builder.gep(t_row, [loop.index]), vector, counts)
@@ -179,7 +179,7 @@ def _cross_entropy_sums(targets):
             def least(a, b):
                 return builder.select(builder.icmp_signed("<", a, b), a, b)
 
-            loop = _RowLoop(builder, width, count, [first, zero])
+            loop = RowLoop(builder, width, count, [first, zero])
             counts, columns = _counting(builder, loop.index, class_count, count)
             z = builder.select(counts, load_vector(builder, builder.gep(z_row, [loop.index]), vector), first)
             t = builder.select(counts, load_targets(loop.index, counts, columns), zero)
@@ -189,7 +189,7 @@ def _cross_entropy_sums(targets):
             )
 
             nowhere = ir.Constant(ir.VectorType(INT32, count), [2**31 - 1] * count)
-            loop = _RowLoop(builder, width, count, [zero, zero, zero, nowhere, nowhere])
+            loop = RowLoop(builder, width, count, [zero, zero, zero, nowhere, nowhere])
             counts, columns = _counting(builder, loop.index, class_count, count)
             z = builder.select(counts, load_vector(builder, builder.gep(z_row, [loop.index]), vector), top)
             raw = load_targets(loop.index, counts, columns)
@@ -239,7 +239,7 @@ def _cross_entropy_gradient(targets):
             )
             emit = Emitter(builder, kept)
             load_targets = targets(builder, target, ir.Constant(keep.type, 1.0), count)
-            loop = _RowLoop(builder, width, count, [])
+            loop = RowLoop(builder, width, count, [])
             counts, columns = _counting(builder, loop.index, class_count, count)
             t = emit.fma(load_targets(loop.index, counts, columns), kept, spreads)
             pointer = builder.gep(row, [loop.index])
@@ -268,7 +268,7 @@ def sigmoid_row(typingctx, place, width, kind):
         vector, _ = vector_type(kind.type)
         row = builder.inttoptr(place, kind.type.as_pointer())
         zero, one = (ir.Constant(vector, [value] * vector.count) for value in (0.0, 1.0))
-        loop = _RowLoop(builder, width, vector.count, [])
+        loop = RowLoop(builder, width, vector.count, [])
         pointer = builder.gep(row, [loop.index])
         z = load_vector(builder, pointer, vector)
         positive = builder.fcmp_ordered(">", z, zero)

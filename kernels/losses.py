@@ -35,7 +35,12 @@ from .loss_rows import (
     target_gradient,
     target_sums,
 )
-from .softmax import softmax_cross_entropy_row, softmax_row
+from .softmax import cross_entropy_rows, softmax_row
+from .tile import address
+
+# Rows whose cross-entropy is computed together: while one waits for its sum, others' exponentials are computed. (An Intel Xeon of
+# 2023, 10 classes: 15 ns a row instead of 29, 100 classes 70 instead of 104; eight or sixteen together gain no more.)
+_TOGETHER = 4
 
 
 def loss_arguments(kind):
@@ -51,6 +56,11 @@ def probabilities_arguments(kind):
 @helper
 def _row_number(batch, i):
     return view(batch, i + 1, np.int64(0))[i] if batch != 0 else i
+
+
+@helper
+def _label(targets, row):
+    return view(targets, row + 1, np.int64(0))[row]
 
 
 @helper
@@ -96,17 +106,27 @@ def cross_entropy_labels(
     dtype = view(z, 1, scale).dtype.type
     losses, correct = view(row_losses, last, 0.0), view(row_correct, last, np.int64(0))
     out = dz if dz != 0 else z
-    for i in range(first, last):
-        number = _row_number(batch, i)
-        weight = _weight(weights, number, dtype(1))
-        label = view(targets, number + 1, np.int64(0))[number]
-        here, there = (
-            view(_step(z, i * stride, scale), width, scale),
-            view(_step(out, i * stride, scale), width, scale),
+    one = dtype(1)
+    i = first
+    while i < last:
+        here, there = _step(z, i * stride, scale), _step(out, i * stride, scale)
+        found = address(losses, i), address(correct, i)
+        n = _row_number(batch, i)
+        if i + _TOGETHER > last:
+            rest = (_label(targets, n),), (_weight(weights, n, one),)
+            cross_entropy_rows(here, there, stride, width, classes, *rest, scale, *found)
+            i += 1
+            continue
+        m, k, j = _row_number(batch, i + 1), _row_number(batch, i + 2), _row_number(batch, i + 3)
+        labels = _label(targets, n), _label(targets, m), _label(targets, k), _label(targets, j)
+        four = (
+            _weight(weights, n, one),
+            _weight(weights, m, one),
+            _weight(weights, k, one),
+            _weight(weights, j, one),
         )
-        loss, right = softmax_cross_entropy_row(here, there, classes, label, weight * scale)
-        losses[i] = np.float64(weight) * np.float64(loss)
-        correct[i] = right
+        cross_entropy_rows(here, there, stride, width, classes, labels, four, scale, *found)
+        i += _TOGETHER
 
 
 @jit

@@ -10,147 +10,172 @@ from numba import types
 from numba.core.extending import intrinsic
 
 from ._jit import helper
-from .exp_log import emit_exp, log_positive
+from .exp_log import emit_exp, emit_log
+from .row_loop import RowLoop, lane_numbers, reduce_rows
 from .tile import address
-from .vectors import INT32, INT64, load_vector, reduce_vector, splat, store_vector, vector_type
+from .vectors import INT32, INT64, load_vector, splat, store_vector, vector_type
 
 
-class _RowLoop:
-    """for v in range(0, width, lanes): emits the loop's head and foot around a body, with values carried along."""
+class _Rows:
+    """Writes the code for some rows side by side, from the addresses of the first and of its result, perhaps the same."""
 
-    def __init__(self, builder, width, lanes, carried):
-        self.builder = builder
-        before = builder.block
-        self.body = builder.append_basic_block("row")
-        self.after = builder.append_basic_block("row_end")
-        builder.branch(self.body)  # a row has at least one vector
-        builder.position_at_end(self.body)
-        self.index = builder.phi(INT64)
-        self.index.add_incoming(ir.Constant(INT64, 0), before)
-        self.values = [builder.phi(value.type) for value in carried]
-        for phi, value in zip(self.values, carried, strict=True):
-            phi.add_incoming(value, before)
-        self.width, self.lanes = width, lanes
+    def __init__(self, builder, kind, place, out, stride, size, width, classes):
+        self.builder, self.width = builder, width
+        self.vector, _ = vector_type(kind)
+        self.count = self.vector.count
+        self.rows, self.outs = (
+            [builder.gep(start, [builder.mul(stride, ir.Constant(INT64, number))]) for number in range(size)]
+            for start in (builder.inttoptr(where, kind.as_pointer()) for where in (place, out))
+        )
+        self.zero = ir.Constant(self.vector, None)
+        self.lane_vector = ir.VectorType(INT32, self.count)
+        self.class_count = self._lanes(classes)
 
-    def close(self, results):
+    def _lanes(self, number):
+        return splat(self.builder, self.builder.trunc(number, INT32), self.lane_vector)
+
+    def _spread(self, numbers):
+        return [splat(self.builder, number, self.vector) for number in numbers]
+
+    def _columns(self, loop):
+        """The columns' numbers, and which of them count."""
+        columns = lane_numbers(self.builder, loop.index, self.count)
+        return columns, self.builder.icmp_signed("<", columns, self.class_count)
+
+    def _load(self, row, loop):
+        return load_vector(self.builder, self.builder.gep(row, [loop.index]), self.vector)
+
+    def _store(self, value, row, loop):
+        store_vector(self.builder, value, self.builder.gep(row, [loop.index]))
+
+    def maxima(self):
+        """m = max_j row[j] of each row."""
         builder = self.builder
-        following = builder.add(self.index, ir.Constant(INT64, self.lanes))
-        self.index.add_incoming(following, builder.block)
-        for phi, value in zip(self.values, results, strict=True):
-            phi.add_incoming(value, builder.block)
-        builder.cbranch(builder.icmp_signed("<", following, self.width), self.body, self.after)
-        builder.position_at_end(self.after)
-        return results
-
-
-def _lane_numbers(builder, index, count):
-    """int32 vector: the columns that a vector at column `index` holds."""
-    vector = ir.VectorType(INT32, count)
-    return builder.add(
-        splat(builder, builder.trunc(index, INT32), vector), ir.Constant(vector, list(range(count)))
-    )
-
-
-@intrinsic
-def _exp_row(typingctx, place, out, width, classes, kind):
-    """out[j] = exp(row[j] - m), m the maximum; return m, the sum of the terms and the first column that holds m.
-
-    `place` is the row's address and `out` that of another, or the same; `kind` any value of their type.
-    """
-
-    def codegen(context, builder, signature, arguments):
-        place, out, width, classes, kind = arguments
-        vector, _ = vector_type(kind.type)
-        count = vector.count
-        row, out_row = (builder.inttoptr(address, kind.type.as_pointer()) for address in (place, out))
-        lane_vector = ir.VectorType(INT32, count)
-        class_count = splat(builder, builder.trunc(classes, INT32), lane_vector)
-        first = splat(builder, builder.load(row), vector)
 
         def largest(a, b):
             return builder.select(builder.fcmp_ordered(">", b, a), b, a)
 
-        loop = _RowLoop(builder, width, count, [first])
-        columns = _lane_numbers(builder, loop.index, count)
-        counts = builder.icmp_signed("<", columns, class_count)
-        z = builder.select(counts, load_vector(builder, builder.gep(row, [loop.index]), vector), first)
-        (top,) = loop.close([largest(loop.values[0], z)])
-        maximum = reduce_vector(builder, top, largest)
-        top = splat(builder, maximum, vector)
+        firsts = self._spread(builder.load(row) for row in self.rows)
+        loop = RowLoop(builder, self.width, self.count, firsts)
+        _, counts = self._columns(loop)
+        tops = loop.close(
+            [
+                largest(top, builder.select(counts, self._load(row, loop), first))
+                for row, first, top in zip(self.rows, firsts, loop.values, strict=True)
+            ]
+        )
+        return reduce_rows(builder, tops, largest)
 
-        nowhere = ir.Constant(lane_vector, [2**31 - 1] * count)
-        loop = _RowLoop(builder, width, count, [ir.Constant(vector, [0.0] * count), nowhere])
-        columns = _lane_numbers(builder, loop.index, count)
-        counts = builder.icmp_signed("<", columns, class_count)
-        z = builder.select(counts, load_vector(builder, builder.gep(row, [loop.index]), vector), top)
-        term = emit_exp(builder, builder.fsub(z, top))
-        term = builder.select(counts, term, ir.Constant(vector, [0.0] * count))
-        store_vector(builder, term, builder.gep(out_row, [loop.index]))
-        holds = builder.and_(counts, builder.fcmp_ordered("==", z, top))
-        found = builder.select(holds, columns, nowhere)
-        earlier = builder.icmp_signed("<", found, loop.values[1])
-        total, where = loop.close(
-            [builder.fadd(loop.values[0], term), builder.select(earlier, found, loop.values[1])]
-        )
-        total = reduce_vector(builder, total, builder.fadd)
-        where = reduce_vector(
-            builder, where, lambda a, b: builder.select(builder.icmp_signed("<", a, b), a, b)
-        )
-        return context.make_tuple(
-            builder, signature.return_type, [maximum, total, builder.sext(where, INT64)]
-        )
+    def exponentials(self, tops, labels):
+        """out[j] = exp(row[j] - m); return their sums, and whether a column before the label holds m."""
+        builder, rows = self.builder, len(self.rows)
+        tops, labels = self._spread(tops), [self._lanes(label) for label in labels]
+        nowhere = ir.Constant(ir.VectorType(ir.IntType(1), self.count), None)
+        loop = RowLoop(builder, self.width, self.count, [self.zero] * rows + [nowhere] * rows)
+        columns, counts = self._columns(loop)
+        sums, earlier = [], []
+        for i, (row, out, top, label) in enumerate(zip(self.rows, self.outs, tops, labels, strict=True)):
+            z = builder.select(counts, self._load(row, loop), top)
+            term = builder.select(counts, emit_exp(builder, builder.fsub(z, top)), self.zero)
+            self._store(term, out, loop)
+            sums.append(builder.fadd(loop.values[i], term))
+            holds = builder.fcmp_ordered("==", z, top)
+            holds = builder.and_(holds, builder.icmp_signed("<", columns, label))
+            earlier.append(builder.or_(loop.values[rows + i], holds))
+        results = loop.close([*sums, *earlier])
+        mask = ir.IntType(self.count)
+        found = [
+            builder.icmp_unsigned("!=", builder.bitcast(value, mask), ir.Constant(mask, 0))
+            for value in results[rows:]
+        ]
+        return reduce_rows(builder, results[:rows], builder.fadd), found
 
-    return types.Tuple((kind, kind, types.int64))(*[types.intp] * 4, kind), codegen
+    def scale(self, totals, labels, factors):
+        """out[j] = factor * (out[j] / total - (j == label)), 0 behind the classes; label -1 for none."""
+        builder = self.builder
+        totals, factors = self._spread(totals), self._spread(factors)
+        labels = [self._lanes(label) for label in labels]
+        one = ir.Constant(self.vector, [1.0] * self.count)
+        loop = RowLoop(builder, self.width, self.count, [])
+        columns, counts = self._columns(loop)
+        for out, total, label, factor in zip(self.outs, totals, labels, factors, strict=True):
+            p = builder.fdiv(self._load(out, loop), total)
+            p = builder.select(builder.icmp_signed("==", columns, label), builder.fsub(p, one), p)
+            # Of NaN, 0 / total would be NaN there, too.
+            self._store(builder.select(counts, builder.fmul(p, factor), self.zero), out, loop)
+        loop.close([])
 
 
 @intrinsic
-def _scale_row(typingctx, place, width, classes, total, label, scale):
-    """row[j] = scale * (row[j] / total - (j == label)), 0 behind the classes; label -1 for none."""
+def _softmax_row(typingctx, place, width, classes, kind):
+    """row[j] = exp(row[j] - m) / sum_l exp(row[l] - m); `place` is the row's address, `kind` any value of its type."""
 
     def codegen(context, builder, signature, arguments):
-        place, width, classes, total, label, scale = arguments
-        vector, _ = vector_type(scale.type)
-        count = vector.count
-        row = builder.inttoptr(place, scale.type.as_pointer())
-        divisor, factor = splat(builder, total, vector), splat(builder, scale, vector)
-        lane_vector = ir.VectorType(INT32, count)
-        class_count, target = (
-            splat(builder, builder.trunc(number, INT32), lane_vector) for number in (classes, label)
-        )
-        loop = _RowLoop(builder, width, count, [])
-        pointer = builder.gep(row, [loop.index])
-        p = builder.fdiv(load_vector(builder, pointer, vector), divisor)
-        columns = _lane_numbers(builder, loop.index, count)
-        is_target = builder.icmp_signed("==", columns, target)
-        p = builder.select(is_target, builder.fsub(p, ir.Constant(vector, [1.0] * count)), p)
-        # Of NaN, 0 / total would be NaN there, too.
-        counts = builder.icmp_signed("<", columns, class_count)
-        p = builder.select(counts, builder.fmul(p, factor), ir.Constant(vector, [0.0] * count))
-        store_vector(builder, p, pointer)
-        loop.close([])
+        place, width, classes, kind = arguments
+        rows = _Rows(builder, kind.type, place, place, width, 1, width, classes)
+        none = [ir.Constant(INT64, -1)]
+        totals, _ = rows.exponentials(rows.maxima(), none)
+        rows.scale(totals, none, [ir.Constant(kind.type, 1.0)])
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 3, scale, types.intp, scale), codegen
+    return types.void(*[types.intp] * 3, kind), codegen
+
+
+@intrinsic
+def cross_entropy_rows(typingctx, place, out, stride, width, classes, labels, weights, scale, losses, right):
+    """Losses -w log softmax(z)_y of a few rows, by log-sum-exp; out = w scale (softmax(z) - onehot(y)), 0 behind the classes.
+
+    labels, weights: tuples of y, int64, and w, a power of two of them. Addresses: of the first row z and its result, which may be
+    the same, the next `stride` numbers behind; of the losses, float64; and of `right`, int64, whether y is the first column that
+    holds the largest logit.
+    """
+    size = len(labels)
+
+    def codegen(context, builder, signature, arguments):
+        place, out, stride, width, classes, labels, weights, scale, losses, right = arguments
+        labels, weights = (
+            [builder.extract_value(values, number) for number in range(size)] for values in (labels, weights)
+        )
+        rows = _Rows(builder, scale.type, place, out, stride, size, width, classes)
+        logits = [
+            builder.load(builder.gep(row, [label])) for row, label in zip(rows.rows, labels, strict=True)
+        ]
+        tops = rows.maxima()
+        totals, earlier = rows.exponentials(tops, labels)
+        rows.scale(totals, labels, [builder.fmul(weight, scale) for weight in weights])
+        logs = _logarithms(builder, totals)
+        double = ir.DoubleType()
+        wide = (lambda x: x) if scale.type == double else (lambda x: builder.fpext(x, double))
+        losses, right = (
+            builder.inttoptr(where, kind.as_pointer()) for where, kind in ((losses, double), (right, INT64))
+        )
+        for number in range(size):
+            here = [ir.Constant(INT64, number)]
+            # The sum is from 1 to `classes`, its logarithm from 0 up, and top - logit from 0 up: nothing cancels, and nothing
+            # needs an epsilon.
+            loss = builder.fadd(logs[number], builder.fsub(tops[number], logits[number]))
+            builder.store(builder.fmul(wide(weights[number]), wide(loss)), builder.gep(losses, here))
+            holds = builder.fcmp_ordered("==", tops[number], logits[number])
+            first = builder.and_(holds, builder.not_(earlier[number]))
+            builder.store(builder.zext(first, INT64), builder.gep(right, here))
+        return context.get_dummy_value()
+
+    kinds = [*[types.intp] * 5, labels, weights, scale, types.intp, types.intp]
+    return types.void(*kinds), codegen
+
+
+def _logarithms(builder, numbers):
+    """The logarithms of numbers >= 1, of several as one vector."""
+    if len(numbers) == 1:
+        return [emit_log(builder, numbers[0])]
+    together = ir.Constant(ir.VectorType(numbers[0].type, len(numbers)), ir.Undefined)
+    for place, number in enumerate(numbers):
+        together = builder.insert_element(together, number, ir.Constant(INT32, place))
+    logs = emit_log(builder, together)
+    return [builder.extract_element(logs, ir.Constant(INT32, place)) for place in range(len(numbers))]
 
 
 @helper
 def softmax_row(row, classes):
     """row[j] = exp(row[j] - m) / sum_l exp(row[l] - m), m = max_l row[l]; 0 behind the classes."""
-    place = address(row, 0)
-    _, total, _ = _exp_row(place, place, row.size, classes, row[0])
-    _scale_row(place, row.size, classes, total, -1, row.dtype.type(1))
-
-
-@helper
-def softmax_cross_entropy_row(row, out, classes, label, scale):
-    """Loss -log softmax(row)[label], by log-sum-exp; out = scale * (softmax(row) - onehot(label)), 0 behind the classes.
-
-    `out` may be `row`. Returns the loss and whether `label` is the first column that holds the largest logit.
-    """
-    place = address(out, 0)
-    logit = row[label]
-    top, total, best = _exp_row(address(row, 0), place, row.size, classes, logit)
-    _scale_row(place, row.size, classes, total, label, scale)
-    # The sum is from 1 to `classes`, its logarithm from 0 up, and top - logit from 0 up: nothing cancels, and nothing
-    # needs an epsilon.
-    return log_positive(total) + (top - logit), best == label
+    _softmax_row(address(row, 0), row.size, classes, row[0])

@@ -339,6 +339,18 @@ def test_nan_stays_visible(case, classes, dtype):
         assert not correct[:-1].any()
 
 
+@class_counts
+@dtypes
+@cases
+def test_a_row_has_the_same_bits_alone_and_among_others(case, classes, dtype):
+    """Several rows are computed together, and threads share them out."""
+    z, targets = problem(case, np.random.default_rng(3), 11, classes, dtype)
+    together = run(case, z, targets)
+    for row in range(len(z)):
+        alone = run(case, z, targets, rows=(row, row + 1))
+        assert all(np.array_equal(one[row], all_[row]) for one, all_ in zip(alone, together, strict=True))
+
+
 @dtypes
 def test_infinite_differences_are_seen(dtype):
     z = np.array([[np.inf], [-np.inf], [np.finfo(dtype).max]], dtype)
