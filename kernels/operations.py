@@ -22,7 +22,7 @@ _SERIAL_WORK = 1_000_000
 # The last product's workspace by dtype, for the next: memory from the system, page by page, takes 1 us for 4 KB on a virtual
 # machine, and 784 x 128 x 512 needs up to 23 of them.
 _spare = {}
-_MOST_SPARE = 1_000_000  # elements
+_MOST_SPARE = 8_000_000  # bytes: more than most large products pack at once
 
 
 class _Workspace(NamedTuple):
@@ -104,7 +104,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
         ALONE.run(kernel, *operands)
     else:
         run_product(threads, how.work, kernel, *operands)
-    if workspace.room <= _MOST_SPARE:
+    if workspace.array.nbytes <= _MOST_SPARE:
         _spare[kind] = workspace
     return out
 
