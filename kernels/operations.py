@@ -9,7 +9,7 @@ from ._jit import require_jit
 from .arrays import aligned_empty, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
 from .product import multiply
-from .product_plan import Plan, plan
+from .product_plan import Plan, plan_product
 from .threads import ALONE, compiled, run_product, threads_for_product
 from .tile import lanes
 
@@ -91,12 +91,13 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
         out[...] = 0  # an empty sum
         return out
     threads = threads_for_product() if how.work >= _SERIAL_WORK else 1
-    room = how.plan.shared + threads * how.plan.own
+    plan = how.plans.get(threads) or how.planned(threads)
+    room = plan.shared + threads * plan.own
     workspace = _spare.pop(kind, None)  # nobody else has it then
     if workspace is None or workspace.room < room:
         array = aligned_empty(room, kind)
         workspace = _Workspace(array, array.ctypes.data, room)
-    operands = (how.plan.address, a, b, out, workspace.address)
+    operands = (plan.address, a, b, out, workspace.address)
     kernel = _multiply.get(kind)
     if kernel is None:
         kernel = _multiply[kind] = compiled(multiply, ALONE.sync, *operands)
@@ -112,7 +113,12 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
 class _Product(NamedTuple):
     shape: tuple[int, int]
     work: int  # multiply-adds
-    plan: Plan | None  # of an empty product
+    settings: tuple
+    plans: dict[int, Plan]  # by number of threads
+
+    def planned(self, threads):
+        self.plans[threads] = plan_product(*self.settings, threads)
+        return self.plans[threads]
 
 
 @lru_cache(maxsize=512)
@@ -130,8 +136,7 @@ def _product(shape_a, shape_b, transpose_a, transpose_b, dtype, dtype_b):
     n, k_of_b = shape_b if transpose_b else shape_b[::-1]
     if k != k_of_b:
         raise ValueError(f"op(a) has {k} columns and op(b) {k_of_b} rows; they must be equal")
-    work = m * n * k
-    return _Product((m, n), work, plan(m, n, k, transpose_a, transpose_b, dtype.itemsize) if work else None)
+    return _Product((m, n), m * n * k, (m, n, k, transpose_a, transpose_b, dtype.itemsize), {})
 
 
 def _check_out(out, shape, a, b):

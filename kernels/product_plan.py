@@ -26,6 +26,9 @@ _PACKED_A, _PACKED_B = 512 * 1024, 4096 * 1024
 _DIRECT_STRIPS = 4
 _DIRECT_PANELS = 6
 
+# So many panels a thread are enough to share out.
+_PANELS_EACH = 4
+
 # To transpose a number takes so much of the time of a tile's row for one row of B; so does a tile of one vector of one of two.
 _TRANSPOSED, _NARROW = 0.25, 0.65
 # A tile of fewer rows waits for its sums.
@@ -90,8 +93,11 @@ def _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize):
     return turned < _MUCH_LESS * as_it_is and rows * columns * itemsize <= _MOST_TURNED
 
 
-def plan(rows, columns, depth, transpose_a, transpose_b, itemsize):
-    """Plan a product of A (rows, depth) and B (depth, columns), of which the transposes may be stored."""
+def plan_product(rows, columns, depth, transpose_a, transpose_b, itemsize, threads):
+    """Plan a product of A (rows, depth) and B (depth, columns), of which the transposes may be stored.
+
+    The bits of the product do not depend on `threads`.
+    """
     turned = _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize)
     if turned:
         rows, columns = columns, rows
@@ -101,7 +107,8 @@ def plan(rows, columns, depth, transpose_a, transpose_b, itemsize):
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     strip_count, panel_count = -(-rows // ROWS), -(-columns // panel)
-    by_panels = strip_count < panel_count
+    # Who packs a panel just before use finds it in the second-level cache: tn 256 x 784 x 100 at 141 GFLOP/s instead of 127.
+    by_panels = strip_count < panel_count or (rows < columns and panel_count >= _PANELS_EACH * threads)
     direct_a = panel_count <= _DIRECT_PANELS
     direct_b = b_column == 1 and (strip_count <= _DIRECT_STRIPS or b_row == panel)
     # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.

@@ -7,7 +7,7 @@ import pytest
 
 from fastnn import kernels
 from fastnn.kernels import operations, product_plan
-from fastnn.kernels.product_plan import BLOCK, DEEP, DIRECT_A, DIRECT_B, SPAN, TURNED, plan
+from fastnn.kernels.product_plan import BLOCK, DEEP, DIRECT_A, DIRECT_B, SPAN, TURNED, plan_product
 from fastnn.kernels.tile import ROWS
 
 LAYOUTS = list(itertools.product([False, True], repeat=2))
@@ -56,7 +56,7 @@ def test_what_is_turned():
     """Narrow products are, where A^T is stored even wide ones of odd widths; large and square ones are not."""
 
     def turned(rows, depth, columns, transpose_a):
-        return bool(plan(rows, columns, depth, transpose_a, False, 4).numbers[TURNED])
+        return bool(plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[TURNED])
 
     assert turned(128, 512, 10, transpose_a=True)
     assert turned(128, 512, 10, transpose_a=False)
@@ -78,7 +78,7 @@ def test_many_blocks(shape, layout, threads, monkeypatch):
     try:
         check(shape, layout, np.float32, threads)
         rows, depth, columns = shape
-        numbers = plan(rows, columns, depth, *layout, 4).numbers
+        numbers = plan_product(rows, columns, depth, *layout, 4, 1).numbers
         assert numbers[DEEP] < depth
         assert numbers[SPAN] % numbers[DEEP] == 0
     finally:
@@ -86,7 +86,7 @@ def test_many_blocks(shape, layout, threads, monkeypatch):
 
 
 def test_a_large_product_comes_in_several_blocks():
-    numbers = plan(2048, 2048, 2048, False, False, 4).numbers
+    numbers = plan_product(2048, 2048, 2048, False, False, 4, 2).numbers
     assert (numbers[DIRECT_A], numbers[DIRECT_B], numbers[TURNED]) == (0, 0, 0)
     assert numbers[DEEP] <= numbers[SPAN] < 2048
     assert numbers[BLOCK] * ROWS < 2048
