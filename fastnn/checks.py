@@ -272,7 +272,8 @@ def check_X(  # noqa: N802
         csr = to_csr(X)
     except ValueError as error:
         raise ValueError(f"{name} is a damaged SciPy sparse matrix: {error}") from None
-    data = finite_array(real_array(csr.data[: csr.indptr[-1]], f"{name}.data"), dtype, f"{name}.data")
+    data = real_array(csr.data[: csr.indptr[-1]], f"{name}.data")
+    data = finite_array(data, dtype, f"{name}.data", threads=threads)
     return CSR(csr.indptr.astype(np.int64), csr.indices[: csr.indptr[-1]].astype(np.int32), data, csr.shape)
 
 

@@ -81,7 +81,8 @@ def prepare(
 ) -> Run:
     """Check the arguments of `fit`, which says what they are. Raises TypeError and ValueError, which name them."""
     chosen_backend, threads = backends.get(backend), checks.check_threads(threads)
-    X, targets = net.check_samples(X, y, threads=chosen_backend.threads(threads))
+    lookers = chosen_backend.threads(threads)
+    X, targets = net.check_samples(X, y, threads=lookers)
     epochs = checks.whole_number(epochs, "epochs")
     chosen = optimizers.resolve(optimizer, learning_rate)
     budget = time_budget
@@ -94,7 +95,7 @@ def prepare(
         X=X,
         targets=targets,
         row_weights=_row_weights(net, targets, sample_weight, class_weight),
-        validation=_check_validation(net, validation),
+        validation=_check_validation(net, validation, lookers),
         epochs=epochs,
         batches=lay_out(
             batch_size,
@@ -151,14 +152,16 @@ def _fraction(value: Any, name: str) -> float:
     return checks.real_number(value, name, lambda x: 0 <= x < 1, "from 0 to below 1")
 
 
-def _check_validation(net: "MLP", validation: Any) -> tuple[np.ndarray | CSR, np.ndarray] | None:
+def _check_validation(
+    net: "MLP", validation: Any, threads: int
+) -> tuple[np.ndarray | CSR, np.ndarray] | None:
     if validation is None:
         return None
     if not isinstance(validation, tuple | list):
         raise TypeError(f"validation is {checks.describe(validation)}; a pair (X, y) is needed")
     if len(validation) != 2:
         raise ValueError(f"validation has {len(validation)} items; a pair (X, y) is needed")
-    return net.check_samples(*validation, ("validation X", "validation y"))
+    return net.check_samples(*validation, ("validation X", "validation y"), threads)
 
 
 def _check_augment(augment: Any, X: np.ndarray | CSR, net: "MLP") -> Augment | None:

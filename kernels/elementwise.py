@@ -31,10 +31,10 @@ def softmax_cross_entropy_rows(logits, labels, padded, losses, gradient):
     """losses[i] = -log softmax(logits[i])[labels[i]], gradient = d mean(losses) / d logits; `padded` as in softmax_rows."""
     scale = logits.dtype.type(1) / logits.dtype.type(logits.shape[0])
     one, row_loss, row_right = logits.dtype.type(1), np.empty(1, np.float64), np.empty(1, np.int64)
+    place, loss, right = address(padded, 0), address(row_loss, 0), address(row_right, 0)
     for i in range(logits.shape[0]):
         for j in range(logits.shape[1]):
             padded[j] = logits[i, j]
-        place, loss, right = address(padded, 0), address(row_loss, 0), address(row_right, 0)
         cross_entropy_rows(
             place, place, padded.size, padded.size, logits.shape[1], (labels[i],), (one,), scale, loss, right
         )

@@ -5,12 +5,14 @@ behind them belongs to another row, or to nobody, and is not read. `place` is th
 gradient, which is 0 behind the classes; they may be the same.
 """
 
+from functools import partial
+
 from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
 from .exp_log import Emitter, emit_exp, emit_log1p_unit
-from .row_loop import RowLoop, lane_numbers
+from .row_loop import RowLoop, counting_columns, in_all_lanes, larger
 from .vectors import INT32, INT64, load_lanes, load_vector, reduce_vector, splat, store_vector, vector_type
 
 
@@ -67,16 +69,6 @@ def _logistic(builder, emit, z, t, a):
     return loss, slope, right
 
 
-def _counting(builder, index, class_count, count):
-    """Which columns of the vector at column `index` there are, and their numbers."""
-    columns = lane_numbers(builder, index, count)
-    return builder.icmp_signed("<", columns, class_count), columns
-
-
-def _class_count(builder, classes, count):
-    return splat(builder, builder.trunc(classes, INT32), ir.VectorType(INT32, count))
-
-
 def _element_row(element):
     """The row whose loss is the sum of `element` over the columns: an intrinsic that returns the sum and 1 where all are right.
 
@@ -90,7 +82,7 @@ def _element_row(element):
             count = vector.count
             pointer = factor.type.as_pointer()
             z_row, out_row, t_row = (builder.inttoptr(value, pointer) for value in (place, out, target))
-            class_count = _class_count(builder, classes, count)
+            class_count = in_all_lanes(builder, classes, count)
             factors, parameter = splat(builder, factor, vector), splat(builder, a, vector)
             emit = Emitter(builder, factors)
             zero = emit.constant(0.0)
@@ -98,7 +90,7 @@ def _element_row(element):
             none_wrong = ir.Constant(flags, [0] * count)
 
             loop = RowLoop(builder, width, count, [zero, none_wrong])
-            counts, _ = _counting(builder, loop.index, class_count, count)
+            _, counts = counting_columns(builder, loop.index, class_count, count)
             z = builder.select(counts, load_vector(builder, builder.gep(z_row, [loop.index]), vector), zero)
             t = load_lanes(builder, builder.gep(t_row, [loop.index]), vector, counts)
             loss, slope, right = element(builder, emit, z, t, parameter)
@@ -131,7 +123,7 @@ logistic_row = _element_row(_logistic)
 
 def _one_hot(builder, target, one, count):
     """Targets from a label: 1 in its column."""
-    label = splat(builder, builder.trunc(target, INT32), ir.VectorType(INT32, count))
+    label = in_all_lanes(builder, target, count)
     ones = splat(builder, one, ir.VectorType(one.type, count))
     zeros = ir.Constant(ones.type, None)
 
@@ -166,31 +158,29 @@ def _cross_entropy_sums(targets):
             vector, _ = vector_type(keep.type)
             count = vector.count
             z_row, out_row = (builder.inttoptr(value, keep.type.as_pointer()) for value in (place, out))
-            class_count = _class_count(builder, classes, count)
+            class_count = in_all_lanes(builder, classes, count)
             kept, spreads = splat(builder, keep, vector), splat(builder, spread, vector)
             emit = Emitter(builder, kept)
             zero = emit.constant(0.0)
             load_targets = targets(builder, target, ir.Constant(keep.type, 1.0), count)
             first = splat(builder, builder.load(z_row), vector)
 
-            def largest(a, b):
-                return builder.select(builder.fcmp_ordered(">", b, a), b, a)
-
             def least(a, b):
                 return builder.select(builder.icmp_signed("<", a, b), a, b)
 
             loop = RowLoop(builder, width, count, [first, zero])
-            counts, columns = _counting(builder, loop.index, class_count, count)
+            columns, counts = counting_columns(builder, loop.index, class_count, count)
             z = builder.select(counts, load_vector(builder, builder.gep(z_row, [loop.index]), vector), first)
             t = builder.select(counts, load_targets(loop.index, counts, columns), zero)
-            tops = loop.close([largest(loop.values[0], z), largest(loop.values[1], t)])
+            tops = loop.close([larger(builder, loop.values[0], z), larger(builder, loop.values[1], t)])
             top, top_target = (
-                splat(builder, reduce_vector(builder, value, largest), vector) for value in tops
+                splat(builder, reduce_vector(builder, value, partial(larger, builder)), vector)
+                for value in tops
             )
 
             nowhere = ir.Constant(ir.VectorType(INT32, count), [2**31 - 1] * count)
             loop = RowLoop(builder, width, count, [zero, zero, zero, nowhere, nowhere])
-            counts, columns = _counting(builder, loop.index, class_count, count)
+            columns, counts = counting_columns(builder, loop.index, class_count, count)
             z = builder.select(counts, load_vector(builder, builder.gep(z_row, [loop.index]), vector), top)
             raw = load_targets(loop.index, counts, columns)
             t = builder.select(counts, emit.fma(raw, kept, spreads), zero)
@@ -233,14 +223,14 @@ def _cross_entropy_gradient(targets):
             vector, _ = vector_type(keep.type)
             count = vector.count
             row = builder.inttoptr(out, keep.type.as_pointer())
-            class_count = _class_count(builder, classes, count)
+            class_count = in_all_lanes(builder, classes, count)
             kept, spreads, target_sums, totals, scales = (
                 splat(builder, value, vector) for value in (keep, spread, target_sum, total, scale)
             )
             emit = Emitter(builder, kept)
             load_targets = targets(builder, target, ir.Constant(keep.type, 1.0), count)
             loop = RowLoop(builder, width, count, [])
-            counts, columns = _counting(builder, loop.index, class_count, count)
+            columns, counts = counting_columns(builder, loop.index, class_count, count)
             t = emit.fma(load_targets(loop.index, counts, columns), kept, spreads)
             pointer = builder.gep(row, [loop.index])
             p = builder.fdiv(load_vector(builder, pointer, vector), totals)

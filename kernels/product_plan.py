@@ -36,10 +36,9 @@ _BUSY_ROWS = 4
 # C^T is computed and transposed where that takes so much less than C, if it is no larger than this many bytes.
 _MUCH_LESS, _MOST_TURNED = 0.9, 512 * 1024
 
-# A product and how it is cut up, as numbers: its size, the steps of A and B in elements; what a Plan says.
+# A product and how it is cut up, as numbers: its size, the steps of A and B in elements; what a Plan says; how many those are.
 ROW_COUNT, COLUMN_COUNT, SUM_LENGTH, A_ROW, A_DEPTH, B_ROW, B_COLUMN = range(7)
-BY_PANELS, DIRECT_A, DIRECT_B, DEEP, SPAN, BLOCK, ROOM_A, ROOM_B, TURNED = range(7, 16)
-NUMBERS = 16
+BY_PANELS, DIRECT_A, DIRECT_B, DEEP, SPAN, BLOCK, ROOM_A, ROOM_B, TURNED, NUMBERS = range(7, 17)
 
 
 class Plan(NamedTuple):

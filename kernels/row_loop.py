@@ -34,12 +34,21 @@ class RowLoop:
         return results
 
 
-def lane_numbers(builder, index, count):
-    """int32 vector: the columns that a vector at column `index` holds."""
-    vector = ir.VectorType(INT32, count)
-    return builder.add(
-        splat(builder, builder.trunc(index, INT32), vector), ir.Constant(vector, list(range(count)))
-    )
+def in_all_lanes(builder, number, count):
+    """int32 vector of a column's number, or of how many there are."""
+    return splat(builder, builder.trunc(number, INT32), ir.VectorType(INT32, count))
+
+
+def counting_columns(builder, index, class_count, count):
+    """The numbers of the columns that a vector at column `index` holds, and which of them are below `class_count`, a vector."""
+    first = in_all_lanes(builder, index, count)
+    columns = builder.add(first, ir.Constant(first.type, list(range(count))))
+    return columns, builder.icmp_signed("<", columns, class_count)
+
+
+def larger(builder, a, b):
+    """The larger of two numbers or vectors; a where one is NaN."""
+    return builder.select(builder.fcmp_ordered(">", b, a), b, a)
 
 
 def reduce_rows(builder, vectors, combine):

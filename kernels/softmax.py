@@ -5,13 +5,15 @@ and at least one term is 1. A maximum over the whole batch lets rows far below i
 A row is `width` elements long, whole vectors, of which the first `classes` count; what lies behind them is overwritten.
 """
 
+from functools import partial
+
 from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
 from ._jit import helper
 from .exp_log import emit_exp, emit_log
-from .row_loop import RowLoop, lane_numbers, reduce_rows
+from .row_loop import RowLoop, counting_columns, in_all_lanes, larger, reduce_rows
 from .tile import address
 from .vectors import INT32, INT64, load_vector, splat, store_vector, vector_type
 
@@ -28,19 +30,16 @@ class _Rows:
             for start in (builder.inttoptr(where, kind.as_pointer()) for where in (place, out))
         )
         self.zero = ir.Constant(self.vector, None)
-        self.lane_vector = ir.VectorType(INT32, self.count)
-        self.class_count = self._lanes(classes)
-
-    def _lanes(self, number):
-        return splat(self.builder, self.builder.trunc(number, INT32), self.lane_vector)
+        self.class_count = in_all_lanes(builder, classes, self.count)
 
     def _spread(self, numbers):
         return [splat(self.builder, number, self.vector) for number in numbers]
 
     def _columns(self, loop):
-        """The columns' numbers, and which of them count."""
-        columns = lane_numbers(self.builder, loop.index, self.count)
-        return columns, self.builder.icmp_signed("<", columns, self.class_count)
+        return counting_columns(self.builder, loop.index, self.class_count, self.count)
+
+    def _labels(self, labels):
+        return [in_all_lanes(self.builder, label, self.count) for label in labels]
 
     def _load(self, row, loop):
         return load_vector(self.builder, self.builder.gep(row, [loop.index]), self.vector)
@@ -51,25 +50,21 @@ class _Rows:
     def maxima(self):
         """m = max_j row[j] of each row."""
         builder = self.builder
-
-        def largest(a, b):
-            return builder.select(builder.fcmp_ordered(">", b, a), b, a)
-
         firsts = self._spread(builder.load(row) for row in self.rows)
         loop = RowLoop(builder, self.width, self.count, firsts)
         _, counts = self._columns(loop)
         tops = loop.close(
             [
-                largest(top, builder.select(counts, self._load(row, loop), first))
+                larger(builder, top, builder.select(counts, self._load(row, loop), first))
                 for row, first, top in zip(self.rows, firsts, loop.values, strict=True)
             ]
         )
-        return reduce_rows(builder, tops, largest)
+        return reduce_rows(builder, tops, partial(larger, builder))
 
     def exponentials(self, tops, labels):
         """out[j] = exp(row[j] - m); return their sums, and whether a column before the label holds m."""
         builder, rows = self.builder, len(self.rows)
-        tops, labels = self._spread(tops), [self._lanes(label) for label in labels]
+        tops, labels = self._spread(tops), self._labels(labels)
         nowhere = ir.Constant(ir.VectorType(ir.IntType(1), self.count), None)
         loop = RowLoop(builder, self.width, self.count, [self.zero] * rows + [nowhere] * rows)
         columns, counts = self._columns(loop)
@@ -94,7 +89,7 @@ class _Rows:
         """out[j] = factor * (out[j] / total - (j == label)), 0 behind the classes; label -1 for none."""
         builder = self.builder
         totals, factors = self._spread(totals), self._spread(factors)
-        labels = [self._lanes(label) for label in labels]
+        labels = self._labels(labels)
         one = ir.Constant(self.vector, [1.0] * self.count)
         loop = RowLoop(builder, self.width, self.count, [])
         columns, counts = self._columns(loop)
