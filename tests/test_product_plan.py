@@ -8,20 +8,30 @@ import pytest
 from fastnn import kernels
 from fastnn.kernels import operations, product_plan
 from fastnn.kernels.product_plan import BLOCK, DEEP, DIRECT_A, DIRECT_B, SPAN, TURNED, plan_product
+from fastnn.kernels.threads import team_of
 from fastnn.kernels.tile import ROWS
 
 LAYOUTS = list(itertools.product([False, True], repeat=2))
 
 
 @pytest.fixture
-def threads():
-    """Sets the number of threads, for one test."""
-    yield kernels.set_num_threads
-    kernels.set_num_threads(kernels.available_threads())
+def choose(monkeypatch):
+    """Has products run on so many threads, however little work they are, and however few processors there are."""
+
+    def run(threads, work, kernel, *operands):
+        with team_of(threads) as team:
+            assert team.run(kernel, *operands)
+
+    def choose(threads):
+        monkeypatch.setattr(operations, "threads_for_product", lambda: threads)
+
+    monkeypatch.setattr(operations, "_SERIAL_WORK", 0)
+    monkeypatch.setattr(operations, "run_product", run)
+    return choose
 
 
-def check(shape, layout, dtype, threads):
-    """The product on one thread and on two against float64, to its rounding errors; the bits of both are equal."""
+def check(shape, layout, dtype, choose):
+    """The product on one thread, two and three against float64, to its rounding errors; the bits of all are equal."""
     rows, depth, columns = shape
     transpose_a, transpose_b = layout
     rng = np.random.default_rng(sum(shape))
@@ -34,11 +44,11 @@ def check(shape, layout, dtype, threads):
     space = np.full(rows * columns + 100, 7, dtype)
     out = space[: rows * columns].reshape(rows, columns)
     products = []
-    for count in (1, 2):
-        threads(count)
+    for count in (1, 2, 3):
+        choose(count)
         products.append(kernels.matmul(*stored, *layout, out=out).copy())
         assert np.all(space[rows * columns :] == 7)
-    assert np.array_equal(*products)
+    assert all(np.array_equal(products[0], product) for product in products)
     exact, sizes = a.astype(float) @ b.astype(float), np.abs(a).astype(float) @ np.abs(b).astype(float)
     assert np.all(np.abs(products[0] - exact) <= depth * np.finfo(dtype).eps * sizes)
 
@@ -48,8 +58,8 @@ def check(shape, layout, dtype, threads):
 @pytest.mark.parametrize(
     "shape", [(128, 512, 10), (511, 257, 129), (256, 784, 100), (333, 70, 1), (100, 64, 5)]
 )
-def test_turned(shape, layout, dtype, threads):
-    check(shape, layout, dtype, threads)
+def test_turned(shape, layout, dtype, choose):
+    check(shape, layout, dtype, choose)
 
 
 def test_what_is_turned():
@@ -70,13 +80,13 @@ def test_what_is_turned():
 @pytest.mark.parametrize(
     "shape", [(200, 150, 80), (61, 333, 47), (30, 97, 400), (25, 64, 1), (1, 130, 90), (150, 45, 10)]
 )
-def test_many_blocks(shape, layout, threads, monkeypatch):
+def test_many_blocks(shape, layout, choose, monkeypatch):
     """Limits so small that all of K, A and B come in several blocks."""
     for name, limit in (("DEPTH", 32), ("DEPTH_OF_COLUMNS", 16), ("_PACKED_A", 8000), ("_PACKED_B", 16000)):
         monkeypatch.setattr(product_plan, name, limit)
     operations._product.cache_clear()
     try:
-        check(shape, layout, np.float32, threads)
+        check(shape, layout, np.float32, choose)
         rows, depth, columns = shape
         numbers = plan_product(rows, columns, depth, *layout, 4, 1).numbers
         assert numbers[DEEP] < depth
