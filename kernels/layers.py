@@ -27,7 +27,7 @@ from .layout import (
 from .layout import SCALE as DROPOUT_SCALE
 from .processor import VECTOR_BYTES
 from .shares import FIRST, LAST, THREAD, next_tiles
-from .tile import MASK, ROWS, SCALE, STORE, TURNS, VECTORS, address, multiply_rows
+from .tile import MASK, RECTIFY, ROWS, SCALE, STORE, TURNS, VECTORS, address, multiply_rows
 from .transpose import transpose_block
 
 
@@ -145,7 +145,7 @@ def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
                 stride,
                 address(parameters, layer[BIAS] + column),
                 low,
-                STORE,
+                RECTIFY,
                 plan_tile(plan, tile - first, last - first, fan_in),
             )
             if layer[ACTIVATION] == CALLED:
@@ -230,7 +230,7 @@ def backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scra
                 address(gradients, place),
                 stride,
                 0 if mode == STORE else address(outputs if mode == MASK else gradients, place),
-                outputs.dtype.type(-float("inf")),
+                outputs.dtype.type(0),
                 mode,
                 plan_tile(plan, tile % count, count, layer[FAN_OUT]),
             )

@@ -13,18 +13,21 @@ from .product_plan import (
     B_COLUMN,
     B_ROW,
     BLOCK,
-    BY_PANELS,
     COLUMN_COUNT,
     DEEP,
     DIRECT_A,
     DIRECT_B,
     NUMBERS,
+    PANELS,
     ROOM_A,
     ROOM_B,
     ROW_COUNT,
     SPAN,
+    STRIPS,
     SUM_LENGTH,
+    TAKES,
     TURNED,
+    WIDE,
 )
 from .shares import QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of
 from .sync import barrier, share
@@ -176,8 +179,8 @@ def _multiply_strips(
     packed_a holds strips from block_start on; packed_b the panel, or all, or is room for one where this thread packs it.
     """
     rows, columns, b_row = numbers[ROW_COUNT], numbers[COLUMN_COUNT], numbers[B_ROW]
-    by_panels, direct_a, direct_b = numbers[BY_PANELS] != 0, numbers[DIRECT_A] != 0, numbers[DIRECT_B] != 0
-    everything, one = out.dtype.type(-float("inf")), out.dtype.type(1)
+    by_panels, direct_a, direct_b = numbers[TAKES] == PANELS, numbers[DIRECT_A] != 0, numbers[DIRECT_B] != 0
+    one = out.dtype.type(1)
     itemsize = out.itemsize
     vector = VECTOR_BYTES // itemsize
     count = strips(rows)
@@ -216,7 +219,57 @@ def _multiply_strips(
                 a_place, row_step, k_step = address(packed_a, strip_place + k * height), 1, height
             multiply_tile(
                 height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step, place, columns,
-                used if part else 0, everything if k_start == 0 else one, mode, ahead,
+                used if part else 0, one, mode, ahead,
+            )  # fmt: skip
+
+
+@helper
+def _multiply_panels(
+    numbers, span_start, span_count, start, stop, first, last, a, b, own_a, packed_b, out, lines, counting
+):
+    """The tiles of C in rows [start, stop), one strip, and columns [first, last), so far as rows [span_start, ...) of B go.
+
+    own_a: room for the strip, which this thread packs.
+    """
+    columns, b_row = numbers[COLUMN_COUNT], numbers[B_ROW]
+    direct_a, direct_b = numbers[DIRECT_A] != 0, numbers[DIRECT_B] != 0
+    one = out.dtype.type(1)
+    itemsize = out.itemsize
+    vector = VECTOR_BYTES // itemsize
+    height = stop - start
+    for k in range(0, span_count, numbers[DEEP]):
+        k_start = span_start + k
+        k_count = min(numbers[DEEP], span_count - k)
+        if direct_a:
+            a_place = address(a, start * numbers[A_ROW] + k_start * numbers[A_DEPTH])
+            row_step, k_step = numbers[A_ROW], numbers[A_DEPTH]
+        else:
+            _pack_strip(height, start, k_start, k_count, a, numbers[A_ROW], numbers[A_DEPTH], own_a)
+            a_place, row_step, k_step = address(own_a, 0), 1, height
+        for column in range(first, last, VECTORS * vector):
+            used = min(VECTORS * vector, columns - column)
+            width = (used + vector - 1) // vector * vector
+            part = used != width
+            if direct_b and not part:
+                b_place, b_step = address(b, k_start * b_row + column), b_row
+            else:
+                b_place, b_step = (
+                    address(packed_b, _panel_place(numbers, column, span_count) + k * width),
+                    width,
+                )
+            mode = (STORE_PART if part else STORE) if k_start == 0 else (UPDATE_PART if part else UPDATE)
+            place = address(out, start * columns + column)
+            ahead = 0
+            if k == 0:
+                # C's lines in the next strip: few rows of B are not enough for a tile's own lines to come meanwhile.
+                following = min(height, numbers[ROW_COUNT] - stop)
+                plan_rows(
+                    lines, 0, following, counting, place + height * columns * itemsize, columns * itemsize, used * itemsize
+                )  # fmt: skip
+                ahead = plan_tile(lines, 0, 1, k_count)
+            multiply_tile(
+                height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step, place, columns,
+                used if part else 0, one, mode, ahead,
             )  # fmt: skip
 
 
@@ -247,16 +300,21 @@ def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace
     """
     numbers = view(plan, NUMBERS, 0)
     rows, columns, depth = numbers[ROW_COUNT], numbers[COLUMN_COUNT], numbers[SUM_LENGTH]
-    by_panels, span, block = numbers[BY_PANELS] != 0, numbers[SPAN], numbers[BLOCK]
+    by_panels, by_strips = numbers[TAKES] == PANELS, numbers[TAKES] == STRIPS
+    span, block, wide = numbers[SPAN], numbers[BLOCK], numbers[WIDE]
     # A[i, k] is a[i * A_ROW + k * A_DEPTH], and so with B: views made here, as NumPy takes 0.15 us for each.
     one = product.dtype.type(1)
     turned, itemsize = numbers[TURNED] != 0, product.itemsize
     vector = VECTOR_BYTES // itemsize
-    behind_a = workspace + numbers[ROOM_A] * itemsize
+    behind_a = workspace + (0 if by_strips else numbers[ROOM_A] * itemsize)
     behind_out = behind_a + ((product.size + vector - 1) // vector * VECTOR_BYTES if turned else 0)
-    packed_a = view(workspace, numbers[ROOM_A], one)
-    own_b = thread * numbers[ROOM_B] * itemsize if by_panels else 0
-    packed_b = view(behind_out + own_b, numbers[ROOM_B], one)
+    behind_b = behind_out + (0 if by_panels else numbers[ROOM_B] * itemsize)
+    own_a, own_b = (
+        behind_b + thread * numbers[ROOM_A] * itemsize,
+        behind_b + thread * numbers[ROOM_B] * itemsize,
+    )
+    packed_a = view(own_a if by_strips else workspace, numbers[ROOM_A], one)
+    packed_b = view(own_b if by_panels else behind_out, numbers[ROOM_B], one)
     a = view(address(stored_b, 0) if turned else address(stored_a, 0), rows * depth, one)
     b = view(address(stored_a, 0) if turned else address(stored_b, 0), depth * columns, one)
     out = view(behind_a if turned else address(product, 0), product.size, one)
@@ -272,7 +330,7 @@ def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace
             block_end = min(block_start + block, count)
             if (span_start > 0 or block_start > 0) and not barrier(address(sync, 0), threads):
                 return  # others may still read what was packed before
-            if numbers[DIRECT_A] == 0:
+            if numbers[DIRECT_A] == 0 and not by_strips:
                 _pack_strips(
                     thread, threads, numbers, block_start, block_end, span_start, span_count, a, packed_a
                 )
@@ -280,17 +338,28 @@ def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace
                 _pack_panels(thread, threads, numbers, span_start, span_count, b, packed_b)
             if not barrier(address(sync, 0), threads):
                 return
-            # A tile of this queue is one of C, or a panel of them.
-            strips_a_tile = block_end - block_start if by_panels else 1
-            tiles = (block_end - block_start) // strips_a_tile
+            # A tile of this queue is one of C, a panel, or a strip so far as it is WIDE.
+            here = block_end - block_start
+            strips_a_tile = here if by_panels else 1
+            tiles, turns = here // strips_a_tile, span_count * strips_a_tile
+            if by_strips:
+                vectors, turns = (columns + wide - 1) // wide * VECTORS, span_count * (wide // panel)
             queue = queue_of(queues, 0, vectors, tiles, thread, threads)
-            begin, end, whose = next_tiles(queue, queue[THREAD], span_count * strips_a_tile)
+            begin, end, whose = next_tiles(queue, queue[THREAD], turns)
             while begin < end:
-                first_strip = block_start + begin % tiles * strips_a_tile
-                _multiply_strips(
-                    numbers, span_start, span_count, block_start, begin // tiles * panel, first_strip,
-                    first_strip + (end - begin) * strips_a_tile, a, b, packed_a, packed_b, out, lines, counting,
-                )  # fmt: skip
-                begin, end, whose = next_tiles(queue, whose, span_count * strips_a_tile)
+                if by_strips:
+                    column = begin // tiles * wide
+                    for tile in range(begin, end):
+                        _multiply_panels(
+                            numbers, span_start, span_count, tile % tiles * rows // count, (tile % tiles + 1) * rows // count,
+                            column, min(column + wide, columns), a, b, packed_a, packed_b, out, lines, counting,
+                        )  # fmt: skip
+                else:
+                    first_strip = block_start + begin % tiles * strips_a_tile
+                    _multiply_strips(
+                        numbers, span_start, span_count, block_start, begin // tiles * panel, first_strip,
+                        first_strip + (end - begin) * strips_a_tile, a, b, packed_a, packed_b, out, lines, counting,
+                    )  # fmt: skip
+                begin, end, whose = next_tiles(queue, whose, turns)
     if turned and barrier(address(sync, 0), threads):
         _transpose_share(thread, threads, rows, columns, out, view(address(product, 0), product.size, one))

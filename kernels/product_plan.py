@@ -26,8 +26,17 @@ _PACKED_A, _PACKED_B = 512 * 1024, 4096 * 1024
 _DIRECT_STRIPS = 4
 _DIRECT_PANELS = 6
 
-# So many panels a thread are enough to share out.
+# So many panels or strips a thread are enough to share out.
 _PANELS_EACH = 4
+
+# A C of so many bytes comes and goes between caches, and where there are few rows of B, one panel after another, lines 2 KB and
+# more apart, that takes as long as computing: then strip after strip is computed, as C lies in memory, over so many bytes of B,
+# which stay in the second-level cache. (An Intel Xeon of 2023: 784 x 128 x 512 nn, tn, nt at 142, 138, 133 GFLOP/s instead of
+# 109, 113, 136; beside another program on the same core, 86, 89, 83 instead of 74, 75, 86; 3000 x 100 x 2000 142 instead of 65
+# to 90.)
+_FAR_C = 1024 * 1024
+_SHALLOW = 256
+_NEAR_B = 768 * 1024
 
 # To transpose a number takes so much of the time of a tile's row for one row of B; so does a tile of one vector of one of two.
 _TRANSPOSED, _NARROW = 0.25, 0.65
@@ -38,7 +47,8 @@ _MUCH_LESS, _MOST_TURNED = 0.9, 512 * 1024
 
 # A product and how it is cut up, as numbers: its size, the steps of A and B in elements; what a Plan says; how many those are.
 ROW_COUNT, COLUMN_COUNT, SUM_LENGTH, A_ROW, A_DEPTH, B_ROW, B_COLUMN = range(7)
-BY_PANELS, DIRECT_A, DIRECT_B, DEEP, SPAN, BLOCK, ROOM_A, ROOM_B, TURNED, NUMBERS = range(7, 17)
+TAKES, DIRECT_A, DIRECT_B, DEEP, SPAN, BLOCK, WIDE, ROOM_A, ROOM_B, TURNED, NUMBERS = range(7, 18)
+TILES, PANELS, STRIPS = range(3)
 
 
 class Plan(NamedTuple):
@@ -49,10 +59,11 @@ class Plan(NamedTuple):
 
     TURNED: C^T = B^T A^T is computed, behind ROOM_A in the workspace, and then transposed; what follows, and A, B and C in
     product.py, are then those of that product.
-    BY_PANELS: a thread computes a whole panel of C at a time, and packs B's panel just before; otherwise tiles, and all pack B
-    together. DIRECT_A, DIRECT_B: what is read where it lies. DEEP: rows of B in a block. SPAN: how many are packed at once, whole
-    blocks. BLOCK: strips of A packed at once. ROOM_A, ROOM_B: elements of the workspace for what is packed, B's for each thread
-    if BY_PANELS.
+    TAKES: what a thread computes at a time: a tile of C; or a whole panel, and packs B's just before; or a whole strip, and packs
+    A's just before. The rest is packed by all together. DIRECT_A, DIRECT_B: what is read where it lies. DEEP: rows of B in a
+    block. SPAN: how many are packed at once, whole blocks. BLOCK: strips of A packed at once, or all, where each is packed just
+    before. WIDE: columns of a strip that a thread computes at a time, whole panels. ROOM_A, ROOM_B: elements of the workspace for
+    what is packed, for each thread where it packs just before.
     """
     address: int
     """Of the numbers: one argument, where 16 would take 1.5 us to hand over, and their array 0.15."""
@@ -106,12 +117,22 @@ def plan_product(rows, columns, depth, transpose_a, transpose_b, itemsize, threa
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     strip_count, panel_count = -(-rows // ROWS), -(-columns // panel)
-    # Who packs a panel just before use finds it in the second-level cache: tn 256 x 784 x 100 at 141 GFLOP/s instead of 127.
-    by_panels = strip_count < panel_count or (rows < columns and panel_count >= _PANELS_EACH * threads)
+    if strip_count < panel_count or (rows < columns and panel_count >= _PANELS_EACH * threads):
+        # Who packs a panel just before use finds it in the second-level cache: tn 256 x 784 x 100 at 141 GFLOP/s instead of 127.
+        takes = PANELS
+    elif (
+        depth <= _SHALLOW
+        and itemsize * rows * columns >= _FAR_C
+        and strip_count >= _PANELS_EACH * threads
+        and panel_count > 1
+    ):
+        takes = STRIPS
+    else:
+        takes = TILES
     direct_a = panel_count <= _DIRECT_PANELS
     direct_b = b_column == 1 and (strip_count <= _DIRECT_STRIPS or b_row == panel)
     # A panel whose last vector is not full is always packed: a whole vector would be read beyond the end of B.
-    width = panel if by_panels or direct_b else _whole(columns, vector)
+    width = panel if takes == PANELS or direct_b else _whole(columns, vector)
     packs_b = not direct_b or columns % vector != 0
     most_deep = DEPTH
     if direct_a and transpose_a:
@@ -120,18 +141,25 @@ def plan_product(rows, columns, depth, transpose_a, transpose_b, itemsize, threa
     if depth > most_deep + most_deep // 4:
         deep = min(depth, _whole(_evenly(depth, most_deep), vector))
     most = depth  # rows of B at once
-    if not direct_a and by_panels:
+    if not direct_a and takes == PANELS:
         most = _PACKED_A // (itemsize * rows)
-    elif packs_b and not by_panels:
+    elif packs_b and takes != PANELS:
         most = _PACKED_B // (itemsize * width)
     span = _evenly(-(-depth // deep), most // deep) * deep
-    block = strip_count
-    if not direct_a:
+    block, wide = strip_count, panel_count * panel
+    if takes == STRIPS:
+        wide = _evenly(panel_count, _NEAR_B // (itemsize * panel * span)) * panel
+    if direct_a:
+        room_a = 0
+    elif takes == STRIPS:
+        room_a = _whole(deep * ROWS + vector, vector)
+    else:
         block = _evenly(strip_count, _PACKED_A // (itemsize * ROWS * min(span, depth)))
-    room_a = 0 if direct_a else _whole(min(span, depth) * min(rows, ROWS * block) + vector * block, vector)
-    room_b = packs_b * width * (deep if by_panels else min(span, depth))
+        room_a = _whole(min(span, depth) * min(rows, ROWS * block) + vector * block, vector)
+    room_b = packs_b * width * (deep if takes == PANELS else min(span, depth))
     sizes = (rows, columns, depth, a_row, a_depth, b_row, b_column)
-    how = (by_panels, direct_a, direct_b, deep, span, block, room_a, room_b, turned)
+    how = (takes, direct_a, direct_b, deep, span, block, wide, room_a, room_b, turned)
     numbers = np.array([*sizes, *how], np.int64)
-    shared = room_a + turned * _whole(rows * columns, vector) + (0 if by_panels else room_b)
-    return Plan(numbers, numbers.ctypes.data, shared, room_b if by_panels else 0)
+    own = {TILES: 0, PANELS: room_b, STRIPS: room_a}[takes]
+    shared = room_a + room_b - own + turned * _whole(rows * columns, vector)
+    return Plan(numbers, numbers.ctypes.data, shared, own)

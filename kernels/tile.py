@@ -13,8 +13,9 @@ product was cut into tiles. B is read as rows of whole vectors, A element by ele
 
 What happens to acc is the `mode`; not every tile has every mode, see tile_code.py, which writes the code:
 
-    STORE     C[i, j]  = max(s, acc + bias[j])    s = -inf keeps everything, s = 0 is ReLU; bias may be absent (address 0)
+    STORE     C[i, j]  = acc
     UPDATE    C[i, j] += s * acc                  s = 1 adds a further block of k, s = -rate is a step of gradient descent
+    RECTIFY   C[i, j]  = max(s, acc + bias[j])    s = 0 is ReLU, s = -inf keeps everything; E is the bias, a row
     MASK      C[i, j]  = acc if E[i, j] > 0 else 0    the derivative of ReLU; E is laid out as C
     SCALE     C[i, j]  = acc E[i, j]                  any other derivative; E is laid out as C, and may be C
     STORE_PART, UPDATE_PART    C[i, j] = acc, or += acc, for the first `extra` columns only: the others are not touched
@@ -36,6 +37,7 @@ from numba.core.extending import intrinsic
 from ._library import offer, provide
 from .processor import VECTOR_BYTES
 from .tile_code import MASK as MASK
+from .tile_code import RECTIFY as RECTIFY
 from .tile_code import ROWS as ROWS
 from .tile_code import ROWS_AHEAD as ROWS_AHEAD
 from .tile_code import SCALE as SCALE
@@ -45,7 +47,7 @@ from .tile_code import TURNS as TURNS
 from .tile_code import UPDATE as UPDATE
 from .tile_code import UPDATE_PART as UPDATE_PART
 from .tile_code import VECTORS as VECTORS
-from .tile_code import ByColumns, ByRows, ByStrides, dispatch_arguments, dispatch_name, write_tiles
+from .tile_code import ByColumns, ByRows, ByStrides, dispatch_name, tile_arguments, write_tiles
 from .vectors import INT64, declare, prefetch, vector_type
 
 for _reader in (ByStrides, ByRows, ByColumns):
@@ -71,7 +73,7 @@ def _call(reader, integers, s):
         first, second = [*where[1:], *[ir.Constant(INT64, 0)] * 2][:2]
         name = dispatch_name(reader, vector_type(s.type)[1])
         provide(name)
-        function = declare(builder.module, name, ir.VoidType(), dispatch_arguments(s.type))
+        function = declare(builder.module, name, ir.VoidType(), tile_arguments(s.type))
         builder.call(
             function, [rows, vectors, depth, a, first, second, b, ldb, c, ldc, extra, s, mode, ahead]
         )

@@ -21,7 +21,7 @@ from .vectors import (
     vector_type,
 )
 
-STORE, UPDATE, MASK, SCALE, STORE_PART, UPDATE_PART = range(6)
+STORE, UPDATE, RECTIFY, MASK, SCALE, STORE_PART, UPDATE_PART = range(7)
 
 ROWS_AHEAD = 16
 """Of the rows of X in `multiply_columns`, whose table of places must be so much longer: what stands there is only asked for."""
@@ -69,7 +69,7 @@ class ByRows:
     """Row i of A at the address places[i]; `a` points to the places."""
 
     name = "rows"
-    modes = (STORE, MASK, SCALE)
+    modes = (RECTIFY, STORE, MASK, SCALE)
     carried = ()
 
     def __init__(self, builder, rows, a, unused, unused_too):
@@ -117,11 +117,26 @@ class ByColumns:
         return []
 
 
-def _signature(element):
+def tile_arguments(element):
+    """The types of a tile's arguments."""
     pointer = element.as_pointer()
-    #            k      a        and two numbers b      ldb    c        ldc    extra    s        mode   ahead
-    arguments = [INT64, pointer, INT64, INT64, pointer, INT64, pointer, INT64, pointer, element, INT64, INT64]
-    return ir.FunctionType(ir.VoidType(), arguments)
+    #       rows   vectors depth a       and two numbers b      ldb    c        ldc    extra    s        mode   ahead
+    return [
+        INT64,
+        INT64,
+        INT64,
+        pointer,
+        INT64,
+        INT64,
+        pointer,
+        INT64,
+        pointer,
+        INT64,
+        pointer,
+        element,
+        INT64,
+        INT64,
+    ]
 
 
 class _Plan:
@@ -188,22 +203,26 @@ class _Tile:
         self.vector, self.bits = vector_type(element)
         self.zero = ir.Constant(self.vector, None)
         depth, a, first, second, self.b, self.ldb, c, ldc, self.extra, self.s, self.mode, ahead = (
-            function.args
+            function.args[2:]
         )
-        self.depth, self.ldc = depth, ldc
+        self.depth, self.c, self.ldc = depth, c, ldc
         self.builder = builder = ir.IRBuilder(function.append_basic_block("entry"))
         self.reader = reader(builder, rows, a, first, second)
         # C is needed only after the loop: fetch it meanwhile. Weights come from the third-level cache: without this a step of
         # 784-1000-1000-10 takes 1.5 times as long.
-        self.c_rows = [builder.gep(c, [builder.mul(ldc, _int64(row))]) for row in range(rows)]
         if UPDATE in reader.modes:
             with builder.if_then(builder.icmp_signed("==", self.mode, _int64(UPDATE))):
-                for row in self.c_rows:
+                for row in self._c_rows():
                     for offset in range(0, vectors * self.vector.count, 64 * 8 // self.bits):
                         prefetch(builder, builder.gep(row, [_int64(offset)]), write=True)
         self.plan = _Plan(builder, function, ahead, builder.ptrtoint(a, INT64), depth)
         self.results = self._loop()
         self._endings(reader.modes)
+
+    def _c_rows(self):
+        """Where C's rows begin: computed where they are needed, as the loop has no registers to keep them in."""
+        places = (self.builder.mul(self.ldc, _int64(row)) for row in range(self.rows))
+        return [self.builder.gep(self.c, [place]) for place in places]
 
     def _load(self, base, index):
         return load_vector(
@@ -268,6 +287,7 @@ class _Tile:
         builder = self.builder
         write = {
             STORE: self._write_stored,
+            RECTIFY: self._write_rectified,
             UPDATE: self._write_update,
             MASK: self._write_scaled,
             SCALE: self._write_scaled,
@@ -281,26 +301,18 @@ class _Tile:
             switch.add_case(_int64(mode), block)
         for mode, block in zip(modes, blocks, strict=True):
             builder.position_at_end(block)
+            self.c_rows = self._c_rows()
             write[mode](mode)
             builder.ret_void()
 
     def _write_stored(self, mode):
-        builder, lane_count = self.builder, self.vector.count
-        start = builder.block
-        biased, stored = (self.function.append_basic_block(name) for name in ("biased", "stored"))
-        has_bias = builder.icmp_unsigned("!=", builder.ptrtoint(self.extra, INT64), _int64(0))
-        builder.cbranch(has_bias, biased, stored)
-        builder.position_at_end(biased)
-        loaded = [self._load(self.extra, v) for v in range(self.vectors)]
-        builder.branch(stored)
-        builder.position_at_end(stored)
-        bias = []
-        for v in range(self.vectors):
-            value = builder.phi(self.vector)
-            # -0.0, the neutral element of addition: 0.0 would turn a sum of -0.0 into 0.0.
-            value.add_incoming(ir.Constant(self.vector, [-0.0] * lane_count), start)
-            value.add_incoming(loaded[v], biased)
-            bias.append(value)
+        for row in range(self.rows):
+            for v in range(self.vectors):
+                self._store(self.results[row][v], self.c_rows[row], v)
+
+    def _write_rectified(self, mode):
+        builder = self.builder
+        bias = [self._load(self.extra, v) for v in range(self.vectors)]
         for row in range(self.rows):
             for v in range(self.vectors):
                 value = builder.fadd(self.results[row][v], bias[v])
@@ -345,18 +357,13 @@ def dispatch_name(reader, bits):
     return f"fastnn_tile_f{bits}_{reader.name}"
 
 
-def dispatch_arguments(element):
-    """The types of its arguments, of which the first are rows and vectors."""
-    return [INT64, INT64, *_signature(element).args]
-
-
 def write_tiles(reader, element, module):
     """Write the tiles of all sizes and the function that calls them."""
     _, bits = vector_type(element)
     name = dispatch_name(reader, bits)
-    tile_type = _signature(element)
-    function = declare(module, name, ir.VoidType(), dispatch_arguments(element))
-    rows, vectors, *arguments = function.args
+    tile_type = ir.FunctionType(ir.VoidType(), tile_arguments(element))
+    function = declare(module, name, ir.VoidType(), tile_arguments(element))
+    rows, vectors, *_ = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     last = function.append_basic_block("impossible")
     choice = builder.add(builder.mul(rows, _int64(VECTORS)), builder.sub(vectors, _int64(1)))
@@ -370,5 +377,6 @@ def write_tiles(reader, element, module):
             block = function.append_basic_block(f"tile_{r}x{v}")
             switch.add_case(_int64(r * VECTORS + v - 1), block)
             builder.position_at_end(block)
-            builder.call(tile, arguments).tail = "tail"
+            # It takes the same arguments, which stay where they are: the call is a jump.
+            builder.call(tile, function.args).tail = "tail"
             builder.ret_void()

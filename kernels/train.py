@@ -131,7 +131,7 @@ def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gra
     fan_in = layer[FAN_IN]
     count = strips(fan_in)
     direct = how[MODE] == DIRECT
-    s = -settings[0, RATE] if direct else parameters.dtype.type(-float("inf"))
+    rate = -settings[0, RATE]
     whose, first, last = queue[THREAD], queue[FIRST], queue[LAST]
     while True:
         begin, end, whose = next_tiles(queue, whose, rows)
@@ -159,7 +159,7 @@ def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gra
                 address(parameters, place) if direct else address(scratch, 0),
                 width,
                 0,
-                s,
+                rate,
                 UPDATE if direct else STORE,
                 plan_tile(plan, tile - first, last - first, rows),
             )

@@ -7,7 +7,19 @@ import pytest
 
 from fastnn import kernels
 from fastnn.kernels import operations, product_plan
-from fastnn.kernels.product_plan import BLOCK, DEEP, DIRECT_A, DIRECT_B, SPAN, TURNED, plan_product
+from fastnn.kernels.product_plan import (
+    BLOCK,
+    DEEP,
+    DIRECT_A,
+    DIRECT_B,
+    ROOM_A,
+    SPAN,
+    STRIPS,
+    TAKES,
+    TURNED,
+    WIDE,
+    plan_product,
+)
 from fastnn.kernels.threads import team_of
 from fastnn.kernels.tile import ROWS
 
@@ -91,6 +103,24 @@ def test_many_blocks(shape, layout, choose, monkeypatch):
         numbers = plan_product(rows, columns, depth, *layout, 4, 1).numbers
         assert numbers[DEEP] < depth
         assert numbers[SPAN] % numbers[DEEP] == 0
+    finally:
+        operations._product.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(601, 33, 500), (784, 128, 512), (5000, 20, 70)])
+def test_strip_by_strip(shape, layout, dtype, choose, monkeypatch):
+    """Products of few rows of B and a large C, also where B's columns come in several blocks, read where A lies or packed."""
+    monkeypatch.setattr(product_plan, "_NEAR_B", 40_000)
+    operations._product.cache_clear()
+    try:
+        check(shape, layout, dtype, choose)
+        rows, depth, columns = shape
+        numbers = plan_product(rows, columns, depth, *layout, np.dtype(dtype).itemsize, 3).numbers
+        assert numbers[TAKES] == STRIPS
+        assert (numbers[WIDE] < columns) == (columns > 100)
+        assert (numbers[ROOM_A] > 0) == (columns > 100)
     finally:
         operations._product.cache_clear()
 

@@ -11,8 +11,8 @@ from fastnn.cli.display import percent, print_table
 from fastnn.cli.info import print_facts, processor, threads, versions
 from fastnn.cli.measure import PRODUCTS, WORKLOADS, Measurement, matmul, peak, training
 
-# NumPy's threads wait for more work in a loop, for some 20 ms: let them fall asleep before others are timed.
-SETTLE_SECONDS = 0.05
+# The threads of the BLAS in NumPy look for more work for 103 ms after a product: let them fall asleep before others are timed.
+SETTLE_SECONDS = 0.15
 
 PEAK, MATMUL, TRAINING = "peak, GFLOP/s", "matmul, GFLOP/s", "training, samples/s"
 
