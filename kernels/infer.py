@@ -7,7 +7,7 @@ from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
 from .finite import all_finite
 from .functions import call
-from .layers import PLAN_WORDS, count_up, forward, plan_nothing, strips
+from .layers import count_up, forward, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import room_for_row, row_product
@@ -19,7 +19,7 @@ from .train import LOSS, ROW_WEIGHTS, TARGET_STRIDE, TARGETS
 
 
 @helper
-def _forward_layers(alone, rows, table, constants, parameters, compressed, entries, outputs, places, nothing):
+def _forward_layers(alone, rows, table, constants, parameters, compressed, entries, outputs, places):
     """All layers of a block of rows, whose inputs lie at places[0] or are the compressed `entries`; in this thread alone."""
     no_slopes, no_key = outputs[:0], np.uint64(1)
     for index in range(table.shape[0]):
@@ -32,7 +32,7 @@ def _forward_layers(alone, rows, table, constants, parameters, compressed, entri
             wide = layer[PADDED_OUT] * outputs.itemsize // VECTOR_BYTES
             forward(
                 queue_of(alone, 0, wide, strips(rows), 0, 1), rows, layer, constants[index], parameters,
-                address(places, index * places.shape[1]), outputs, no_slopes, no_key, nothing,
+                address(places, index * places.shape[1]), outputs, no_slopes, no_key,
             )  # fmt: skip
 
 
@@ -52,8 +52,6 @@ def infer_rows(
     state = flush_denormals()
     own = outputs[thread]
     layers = table.shape[0]
-    nothing = np.empty(PLAN_WORDS, dtype=np.int64)
-    plan_nothing(nothing)
     # One for the blocks of rows, which threads share, and one for the tiles of a block, which is one thread's.
     queues, alone = np.empty(QUEUES_WORDS, dtype=np.int64), np.empty(QUEUES_WORDS, dtype=np.int64)
     entries = (values[thread], indices[thread], pointers[thread])
@@ -85,9 +83,7 @@ def infer_rows(
                 # The look also brings the block's rows into the second-level cache in one stream.
                 finite[thread] &= all_finite(address(X, start * X.shape[1]), batch.size * X.shape[1], one)
                 count_up(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
-            _forward_layers(
-                alone, batch.size, table, constants, parameters, compressed, entries, own, places, nothing
-            )
+            _forward_layers(alone, batch.size, table, constants, parameters, compressed, entries, own, places)
             z = address(own, output[OUTPUT])
             if objective.size > 0:
                 call(

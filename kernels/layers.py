@@ -26,7 +26,7 @@ from .layout import (
 )
 from .layout import SCALE as DROPOUT_SCALE
 from .processor import VECTOR_BYTES
-from .shares import FIRST, LAST, THREAD, next_tiles
+from .shares import LAST, THREAD, next_tiles
 from .tile import MASK, RECTIFY, ROWS, SCALE, STORE, TURNS, VECTORS, address, multiply_rows
 from .transpose import transpose_block
 
@@ -47,12 +47,6 @@ def panels(columns, itemsize):
 # What a plan for fetching memory ahead holds: five numbers that a tile reads, and three for all tiles of a phase.
 _NUMBERS, _BASE, _STRIDE, _LINE_STEP, _ROUNDS, _FIRST_NUMBER, _ROWS, _ROW_BYTES = range(8)
 PLAN_WORDS = 8
-
-
-@helper
-def plan_nothing(plan):
-    """Plan to fetch nothing."""
-    plan[_ROWS] = 0
 
 
 @helper
@@ -113,7 +107,7 @@ def activate(first_row, rows, column, width, layer, constants, y, slopes, key):
 
 
 @helper
-def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
+def forward(queue, rows, layer, constants, parameters, x, y, slopes, key):
     """Y = f(X W + b), the tiles of a queue: X (rows, fan_in), Y (rows, fan_out) in y at the layer's place.
 
     x: the address of X's rows' addresses. slopes, key: see `activate`.
@@ -124,7 +118,7 @@ def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
     fan_in, stride = layer[FAN_IN], layer[STRIDE]
     count = strips(rows)
     low = y.dtype.type(0) if layer[ACTIVATION] == RELU else y.dtype.type(-float("inf"))
-    whose, first, last = queue[THREAD], queue[FIRST], queue[LAST]
+    whose = queue[THREAD]
     while True:
         begin, end, whose = next_tiles(queue, whose, fan_in)
         if begin == end:
@@ -146,7 +140,7 @@ def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
                 address(parameters, layer[BIAS] + column),
                 low,
                 RECTIFY,
-                plan_tile(plan, tile - first, last - first, fan_in),
+                0,
             )
             if layer[ACTIVATION] == CALLED:
                 activate(start, stop - start, column, width, layer, constants, y, slopes, key)

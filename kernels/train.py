@@ -19,9 +19,6 @@ from .layers import (
     count_up,
     forward,
     panels,
-    plan_nothing,
-    plan_rows,
-    plan_tile,
     strips,
 )
 from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE, WEIGHTS
@@ -29,8 +26,6 @@ from .optimize import APPLY_KEPT, DIRECT, LIMIT_NORMS, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .random import subkey
 from .shares import (
-    FIRST,
-    LAST,
     QUEUES_WORDS,
     THREAD,
     next_tiles,
@@ -120,7 +115,7 @@ def _loss(first, last, layer, outputs, gradients, batch, objective, numbers, tot
 
 
 @helper
-def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gradients, scratch, plan):
+def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gradients, scratch):
     """dW = X^T dZ and db = sum of dZ's rows, the tiles of a queue, each applied to its weights while it is in the first cache.
 
     x: the address of X's rows' addresses.
@@ -132,7 +127,7 @@ def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gra
     count = strips(fan_in)
     direct = how[MODE] == DIRECT
     rate = -settings[0, RATE]
-    whose, first, last = queue[THREAD], queue[FIRST], queue[LAST]
+    whose = queue[THREAD]
     while True:
         begin, end, whose = next_tiles(queue, whose, rows)
         if begin == end:
@@ -161,7 +156,7 @@ def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gra
                 0,
                 rate,
                 UPDATE if direct else STORE,
-                plan_tile(plan, tile - first, last - first, rows),
+                0,
             )
             if not direct:
                 apply_gradient(how, settings[0], parameters, moments, place, scratch, size)
@@ -171,7 +166,7 @@ def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gra
 @helper
 def _step(
     thread, threads, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs, gradients,
-    scratch, sums, x_start, x_stride, data, batch, following, plans, counting, places, queues, results,
+    scratch, sums, x_start, x_stride, data, batch, following, plan, counting, places, queues, results,
 ):  # fmt: skip
     """One training step; False if the team was told to give up.
 
@@ -218,17 +213,9 @@ def _step(
             return False
         threads = 1
         first_row, last_row = 0, rows
-    # The next batch lies all over memory. Its rows are asked for little by little while this one computes, half of them in the
-    # first layer's forward product, half in its update; otherwise they would be waited for, 200 ns a row of MNIST, a quarter of
-    # a step of 784-32-32-10. (Asking for all of them at once gains nothing: the processor cannot keep track of so many.)
     first_ahead, last_ahead = share(following.size, thread, threads)
-    half = (first_ahead + last_ahead) // 2
-    plan = plans[0]  # of the first layer; the others, which have plans[1], fetch nothing
-    row_bytes = X.shape[1] * X.itemsize
     if row_starts.size > 0:
         fetch_entries(first_ahead, last_ahead, following, row_starts, columns, stored)
-    elif not compressed:
-        plan_rows(plan, first_ahead, half, following, address(X, 0), row_bytes, row_bytes)
     for index in range(layers):
         layer = table[index]
         layer_key = subkey(key, index + 1)
@@ -248,7 +235,7 @@ def _step(
                 queue = queue_of(queues, 0, wide, count, thread, threads)
             forward(
                 queue, rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
-                gradients, layer_key, plans[min(index, 1)],
+                gradients, layer_key,
             )  # fmt: skip
         if not in_one_panel and not barrier(sync, threads):
             return False
@@ -275,12 +262,10 @@ def _step(
                 gradients, scratch, X, own_following, ahead,
             )  # fmt: skip
             continue
-        else:
-            plan_rows(plan, half, last_ahead, following, address(X, 0), row_bytes, row_bytes)
         wide, count = layer[PADDED_OUT] // vector, strips(layer[FAN_IN])
         _update_layer(
             queue_of(queues, 0 if index > 0 else 1, wide, count, thread, threads), rows, layer, how, settings,
-            parameters, moments, address(places, index * places.shape[1]), gradients, scratch, plans[min(index, 1)],
+            parameters, moments, address(places, index * places.shape[1]), gradients, scratch,
         )  # fmt: skip
     if how[APPLY_KEPT] != 0:
         if not barrier(sync, threads):
@@ -324,9 +309,7 @@ def train_steps(
     scratch = scratches[thread]
     queues = np.empty(QUEUES_WORDS, dtype=np.int64)
     open_queues(sync, thread, queues)
-    plans = np.empty((2, PLAN_WORDS), dtype=np.int64)
-    plan_nothing(plans[0])
-    plan_nothing(plans[1])
+    plan = np.empty(PLAN_WORDS, dtype=np.int64)
     widest = 0  # not max(): Numba takes 0.35 s longer
     for layer in table:
         widest = max(widest, layer[PADDED_OUT])
@@ -358,7 +341,7 @@ def train_steps(
         if not _step(
             thread, threads, address_of_sync, table, constants, inputs, (objective, numbers, totals[step]), how, settings[step],
             subkey(stream, first_step + step), parameters, moments, outputs, gradients, scratch, sums, x_place, x_stride, data,
-            batch, following, plans, counting, places, queues, (row_losses, row_correct),
+            batch, following, plan, counting, places, queues, (row_losses, row_correct),
         ):  # fmt: skip
             break
         if alone_since > 0:
