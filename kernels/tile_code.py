@@ -120,23 +120,9 @@ class ByColumns:
 def tile_arguments(element):
     """The types of a tile's arguments."""
     pointer = element.as_pointer()
-    #       rows   vectors depth a       and two numbers b      ldb    c        ldc    extra    s        mode   ahead
-    return [
-        INT64,
-        INT64,
-        INT64,
-        pointer,
-        INT64,
-        INT64,
-        pointer,
-        INT64,
-        pointer,
-        INT64,
-        pointer,
-        element,
-        INT64,
-        INT64,
-    ]
+    sizes = [INT64] * 3  # rows, vectors, depth
+    #               a and two numbers      b      ldb    c        ldc    extra    s        mode   ahead
+    return [*sizes, pointer, INT64, INT64, pointer, INT64, pointer, INT64, pointer, element, INT64, INT64]
 
 
 class _Plan:
