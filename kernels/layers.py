@@ -61,12 +61,7 @@ def plan_rows(plan, first, last, numbers, base, stride, row_bytes):
 
 @helper
 def plan_tile(plan, tile, tiles, depth):
-    """Set the plan for one of so many tiles, with `depth` turns; return its address, or 0 where there is nothing to fetch.
-
-    Nothing is fetched with tiles that are none of these: those of another thread's share.
-    """
-    if plan[_ROWS] == 0 or tile < 0 or tile >= tiles:
-        return 0
+    """Set the plan for one of so many tiles, with `depth` turns; return its address, or 0 where there is nothing to fetch."""
     first = tile * plan[_ROWS] // tiles
     rows = (tile + 1) * plan[_ROWS] // tiles - first
     if rows == 0:
