@@ -8,6 +8,7 @@ from ._jit import helper
 from .functions import call
 from .layout import (
     ACTIVATION,
+    BATCH_ROW,
     BIAS,
     CALLED,
     DROPPER,
@@ -25,10 +26,25 @@ from .layout import (
     B,
 )
 from .layout import SCALE as DROPOUT_SCALE
+from .optimize import DIRECT, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .shares import LAST, THREAD, next_tiles
-from .tile import MASK, RECTIFY, ROWS, SCALE, STORE, TURNS, VECTORS, address, multiply_rows
+from .slices import put
+from .tile import (
+    MASK,
+    RECTIFY,
+    ROWS,
+    SCALE,
+    STORE,
+    TURNS,
+    UPDATE,
+    VECTORS,
+    address,
+    multiply_columns,
+    multiply_rows,
+)
 from .transpose import transpose_block
+from .update import RATE
 
 
 @helper
@@ -91,7 +107,7 @@ def activate(first_row, rows, column, width, layer, constants, y, slopes, key):
         (values, slope_place, rows, columns, layer[STRIDE], constants[A], constants[B]),
     )
     if layer[DROPPER] != 0:
-        counter = first_row * layer[FAN_OUT] + column
+        counter = (layer[BATCH_ROW] + first_row) * layer[FAN_OUT] + column
         call(
             layer[DROPPER],
             (
@@ -246,3 +262,62 @@ def bias_gradient(rows, layer, column, width, gradients, out):
         values = gradients[start : start + width]
         for j in range(width):
             out[j] += values[j]
+
+
+@helper
+def update_layer(queue, rows, layer, how, settings, parameters, moments, x, gradients, scratch, partial):
+    """dW = X^T dZ and db = sum of dZ's rows, the tiles of a queue, each applied to its weights while it is in the first cache.
+
+    x: the address of X's rows' addresses. partial: words as in slices.py; where there is a place, the gradient goes there.
+    """
+    itemsize = parameters.itemsize
+    vector = VECTOR_BYTES // itemsize
+    panel = VECTORS * vector
+    fan_in = layer[FAN_IN]
+    count = strips(fan_in)
+    kept, adds = partial
+    direct = how[MODE] == DIRECT and kept == 0
+    rate = -settings[0, RATE]
+    target, mode = 0, STORE
+    if kept != 0:
+        target, rate = kept, parameters.dtype.type(1)
+    elif direct:
+        target = address(parameters, 0)
+    if direct or adds:
+        mode = UPDATE
+    whose = queue[THREAD]
+    while True:
+        begin, end, whose = next_tiles(queue, whose, rows)
+        if begin == end:
+            break
+        column = begin // count * panel
+        width = min(panel, layer[PADDED_OUT] - column)
+        if begin % count == 0:
+            sums, place = scratch[:width], layer[BIAS] + column
+            bias_gradient(rows, layer, column, width, gradients, sums)
+            if kept != 0:
+                put(sums, kept + itemsize * place, adds)
+            else:
+                apply_gradient(how, settings[1], parameters, moments, place, sums, width)
+        start = begin % count * fan_in // count
+        for tile in range(begin, end):
+            stop = (tile % count + 1) * fan_in // count
+            place = layer[WEIGHTS] + column * fan_in + start * width
+            multiply_columns(
+                stop - start,
+                width // vector,
+                rows,
+                x,
+                start,
+                address(gradients, layer[OUTPUT] + column),
+                layer[STRIDE],
+                target + itemsize * place if target != 0 else address(scratch, 0),
+                width,
+                0,
+                rate,
+                mode,
+                0,
+            )
+            if target == 0:
+                apply_gradient(how, settings[0], parameters, moments, place, scratch, (stop - start) * width)
+            start = stop

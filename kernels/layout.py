@@ -17,7 +17,8 @@ from .tile import ROWS, VECTORS, lanes
 FAN_IN, FAN_OUT, PADDED_OUT, WEIGHTS, BIAS, OUTPUT, STRIDE, ACTIVATION, FUNCTION, DROPPER, THRESHOLD = range(
     11
 )
-COLUMNS = 11
+BATCH_ROW = 11  # which row of the batch OUTPUT is, where a thread works on some of its rows alone
+COLUMNS = 12
 
 # What the register tile does by itself, and what it leaves to the functions whose addresses are FUNCTION and, where outputs are
 # dropped, DROPPER.
@@ -53,19 +54,19 @@ class Layout:
     )  # (layers + 1, 3), columns as above; the last row is of the inputs, which may be dropped out
     input_stride: int
     parameters: int  # elements of the parameters' arena
-    batch_rows: int  # rows that the activations hold
-    outputs: int  # elements of the activations' arena (and of the gradients'); gathered batches, two in turn, are behind them
+    rows: int  # rows that the activations hold
+    outputs: int  # elements of the activations' arena (and of the gradients'); gathered rows are behind them
     scratch: int  # elements of each thread's own scratch
 
     @property
     def inputs(self):
-        """Offset of the gathered batch in the activations' arena; a second one follows it."""
+        """Offset of the gathered rows in the activations' arena."""
         return self.outputs
 
     @property
     def activations(self):
-        """Elements of the activations' arena, the two gathered batches included."""
-        return self.outputs + 2 * self.batch_rows * self.input_stride
+        """Elements of the activations' arena, the gathered rows included."""
+        return self.outputs + self.rows * self.input_stride
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Activation:
     scale: float = 1.0
 
 
-def make_layout(sizes, activations, dtype, batch_rows, gathers=False, block=0):
-    """Lay out a network of layer `sizes` with one Activation per layer, for batches of up to `batch_rows` rows.
+def make_layout(sizes, activations, dtype, rows, gathers=False, block=0):
+    """Lay out a network of layer `sizes` with one Activation per layer, for batches of up to `rows` rows.
 
     `gathers` says whether batches are gathered into the activations' arena, which they are where dense inputs are dropped out;
     where the inputs are compressed, see sparse.py, `block` is how many of their columns' gradients are held at once.
@@ -100,11 +101,11 @@ def make_layout(sizes, activations, dtype, batch_rows, gathers=False, block=0):
         follows = activations[layer]
         table[layer] = (
             fan_in, fan_out, padded, parameters, bias, outputs, stride, follows.code,
-            follows.function, follows.dropper, follows.threshold,
+            follows.function, follows.dropper, follows.threshold, 0,
         )  # fmt: skip
         constants[layer] = follows.a, follows.b, follows.scale
         parameters = _round_up(bias + padded, ALIGNMENT // itemsize)
-        outputs += _round_up(batch_rows * stride, ALIGNMENT // itemsize)
+        outputs += _round_up(rows * stride, ALIGNMENT // itemsize)
     panel = VECTORS * vector
     # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW, or a compressed block's part of a
     # panel, waits there for its update.
@@ -112,7 +113,7 @@ def make_layout(sizes, activations, dtype, batch_rows, gathers=False, block=0):
         panel * max(_round_up(max(sizes[1:]), vector), ROWS, 2 * block), ALIGNMENT // itemsize
     )
     input_stride = row_stride(sizes[0], itemsize) if gathers else 0
-    return Layout(dtype, table, constants, input_stride, parameters, batch_rows, outputs, scratch)
+    return Layout(dtype, table, constants, input_stride, parameters, rows, outputs, scratch)
 
 
 def _views(layout, layer, weight, arena):

@@ -1,7 +1,8 @@
 """A chunk of whole training steps in one kernel, executed side by side by every thread of a team.
 
 One step: forward, loss, backward, update. Work is cut into tiles by the problem's size and shared out in contiguous runs;
-threads meet at a barrier where one phase reads what others wrote in the phase before. The batch's rows are read where they lie.
+threads meet at a barrier where one phase reads what others wrote in the phase before. Or the batch is cut into slices, and a
+thread makes all phases of some of them alone, see slices.py. The batch's rows are read where they lie.
 """
 
 import numpy as np
@@ -15,17 +16,18 @@ from .jobs import LEAVE
 from .layers import (
     PLAN_WORDS,
     backward,
-    bias_gradient,
     count_up,
     forward,
     panels,
     strips,
+    update_layer,
 )
-from .layout import BIAS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE, WEIGHTS
-from .optimize import APPLY_KEPT, DIRECT, LIMIT_NORMS, MODE, apply_gradient
+from .layout import BATCH_ROW, COLUMNS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE
+from .optimize import APPLY_KEPT, LIMIT_NORMS
 from .processor import VECTOR_BYTES
 from .random import subkey
 from .shares import (
+    LONG,
     QUEUES_WORDS,
     THREAD,
     next_tiles,
@@ -34,10 +36,10 @@ from .shares import (
     queue_of,
     share_tiles,
 )
+from .slices import apply_partials, count_slices
 from .sparse import sparse_forward, sparse_update
 from .sync import atomic_load, atomic_store, barrier, share
-from .tile import ROWS_AHEAD, STORE, UPDATE, VECTORS, address, fetch_line, multiply_columns
-from .update import RATE
+from .tile import ROWS_AHEAD, address, fetch_line
 
 # Words of the array `objective`: the address of the loss, what it is called with (see losses.py), and bytes a row of the targets.
 LOSS, TARGETS, TARGET_STRIDE, ROW_WEIGHTS, TARGET_BYTES = range(5)
@@ -51,8 +53,11 @@ DROPPER, THRESHOLD = range(2)
 
 
 @helper
-def _gather(thread, threads, batch, X, x, x_start, x_stride, inputs, scale, key):
-    """Copy the batch's rows of X (n, d) to x[x_start:], each thread its share, and drop out some of their elements."""
+def _gather(thread, threads, batch, batch_row, X, x, x_start, x_stride, inputs, scale, key):
+    """Copy rows of X (n, d) to x[x_start:], each thread its share, and drop out some of their elements.
+
+    batch_row: which row of the whole batch batch[0] is.
+    """
     first, last = share(batch.size, thread, threads)
     columns = X.shape[1]
     for i in range(first, last):
@@ -64,7 +69,18 @@ def _gather(thread, threads, batch, X, x, x_start, x_stride, inputs, scale, key)
         place = address(x, start)
         call(
             inputs[DROPPER],
-            (place, 0, 1, columns, x_stride, i * columns, columns, inputs[THRESHOLD], scale, key),
+            (
+                place,
+                0,
+                1,
+                columns,
+                x_stride,
+                (batch_row + i) * columns,
+                columns,
+                inputs[THRESHOLD],
+                scale,
+                key,
+            ),
         )
 
 
@@ -115,65 +131,17 @@ def _loss(first, last, layer, outputs, gradients, batch, objective, numbers, tot
 
 
 @helper
-def _update_layer(queue, rows, layer, how, settings, parameters, moments, x, gradients, scratch):
-    """dW = X^T dZ and db = sum of dZ's rows, the tiles of a queue, each applied to its weights while it is in the first cache.
-
-    x: the address of X's rows' addresses.
-    """
-    itemsize = parameters.itemsize
-    vector = VECTOR_BYTES // itemsize
-    panel = VECTORS * vector
-    fan_in = layer[FAN_IN]
-    count = strips(fan_in)
-    direct = how[MODE] == DIRECT
-    rate = -settings[0, RATE]
-    whose = queue[THREAD]
-    while True:
-        begin, end, whose = next_tiles(queue, whose, rows)
-        if begin == end:
-            break
-        column = begin // count * panel
-        width = min(panel, layer[PADDED_OUT] - column)
-        if begin % count == 0:
-            sums = scratch[:width]
-            bias_gradient(rows, layer, column, width, gradients, sums)
-            apply_gradient(how, settings[1], parameters, moments, layer[BIAS] + column, sums, width)
-        start = begin % count * fan_in // count
-        for tile in range(begin, end):
-            stop = (tile % count + 1) * fan_in // count
-            place = layer[WEIGHTS] + column * fan_in + start * width
-            size = (stop - start) * width
-            multiply_columns(
-                stop - start,
-                width // vector,
-                rows,
-                x,
-                start,
-                address(gradients, layer[OUTPUT] + column),
-                layer[STRIDE],
-                address(parameters, place) if direct else address(scratch, 0),
-                width,
-                0,
-                rate,
-                UPDATE if direct else STORE,
-                0,
-            )
-            if not direct:
-                apply_gradient(how, settings[0], parameters, moments, place, scratch, size)
-            start = stop
-
-
-@helper
-def _step(
+def _propagate(
     thread, threads, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs, gradients,
-    scratch, sums, x_start, x_stride, data, batch, following, plan, counting, places, queues, results,
+    scratch, x_start, x_stride, data, batch, following, plan, counting, places, queues, results, partial,
 ):  # fmt: skip
-    """One training step; False if the team was told to give up.
+    """Forward, loss, backward and update of a batch, or the gradient of a slice; False if the team was told to give up.
 
     In tuples (of more than 30 arguments Python makes a tuple of its own):
     objective    as in train_steps, with its numbers and this batch's sum of weights
     data         X, row_starts, columns, data, bounds, values, indices, pointers, ahead
     results      row_losses, row_correct
+    partial      where the gradient goes, see slices.py
     queues       as in shares.py
     places       int64 (2 * layers + 1, rows and more): where the rows of each layer's inputs and of the outputs are, then of
                  each dZ
@@ -191,8 +159,6 @@ def _step(
     first_row, last_row = _output_rows(thread, threads, rows, output, itemsize)
     _fetch_targets(first_row, last_row, batch, words)
     if compressed:
-        if not barrier(sync, threads):  # others may still read the batch before
-            return False
         compress_batch(
             thread, threads, batch, X, row_starts, columns, stored, bounds, values, indices, pointers
         )
@@ -201,18 +167,14 @@ def _step(
                 thread, threads, rows, X.shape[1], values, indices, pointers, inputs, scale, subkey(key, 0)
             )
     elif inputs[DROPPER] != 0:
-        _gather(thread, threads, batch, X, outputs, x_start, x_stride, inputs, scale, subkey(key, 0))
+        before = output[BATCH_ROW]
+        _gather(thread, threads, batch, before, X, outputs, x_start, x_stride, inputs, scale, subkey(key, 0))
         count_up(address(outputs, x_start), x_stride * itemsize, places[0])
     else:
         for i in range(rows):
             places[0, i] = address(X, batch[i] * X.shape[1])
-    if not barrier(sync, threads):
+    if (compressed or inputs[DROPPER] != 0) and not barrier(sync, threads):
         return False
-    if threads > 1 and atomic_load(sync + 8 * LEAVE) != 0:
-        if thread > 0:
-            return False
-        threads = 1
-        first_row, last_row = 0, rows
     first_ahead, last_ahead = share(following.size, thread, threads)
     if row_starts.size > 0:
         fetch_entries(first_ahead, last_ahead, following, row_starts, columns, stored)
@@ -263,10 +225,58 @@ def _step(
             )  # fmt: skip
             continue
         wide, count = layer[PADDED_OUT] // vector, strips(layer[FAN_IN])
-        _update_layer(
+        update_layer(
             queue_of(queues, 0 if index > 0 else 1, wide, count, thread, threads), rows, layer, how, settings,
-            parameters, moments, address(places, index * places.shape[1]), gradients, scratch,
+            parameters, moments, address(places, index * places.shape[1]), gradients, scratch, partial,
         )  # fmt: skip
+    return True
+
+
+@helper
+def _step(
+    thread, threads, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs, gradients,
+    scratch, sums, x_start, x_stride, data, batch, following, plan, counting, places, queues, results, slice_rows, partials,
+):  # fmt: skip
+    """One training step; False if the team was told to give up. As `_propagate` and train_steps.
+
+    queues: two of them, for what the team shares and for what this thread does alone.
+    """
+    if not barrier(sync, threads):  # others may still change the parameters
+        return False
+    if threads > 1 and atomic_load(sync + 8 * LEAVE) != 0:
+        if thread > 0:
+            return False
+        threads = 1
+    shared, alone = queues
+    row_losses, row_correct = results
+    cut = slice_rows > 0
+    slices, parts = count_slices(batch.size, slice_rows, partials.shape[0])
+    # A batch that is not cut is one part, to which all threads go.
+    queue = queue_of(shared, 0, 1, parts, thread, threads) if cut else own_queue(alone, 1, 1, 0, 1)
+    member, members = (0, 1) if cut else (thread, threads)
+    whose = queue[THREAD]
+    while True:
+        begin, end, whose = next_tiles(queue, whose, LONG)
+        if begin == end:
+            break
+        for part in range(begin, end):
+            first_slice, last_slice = share(slices, part, parts)
+            for number in range(first_slice, last_slice):
+                first, last = share(batch.size, number, slices)
+                for index in range(table.shape[0]):
+                    table[index, BATCH_ROW] = first
+                place = address(partials, part * parameters.size) if cut else 0
+                if not _propagate(
+                    member, members, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs,
+                    gradients, scratch, x_start, x_stride, data, batch[first:last], following, plan, counting, places,
+                    shared if not cut else alone, (row_losses[first:last], row_correct[first:last]),
+                    (place, number > first_slice),
+                ):  # fmt: skip
+                    return False
+    if cut:
+        if not barrier(sync, threads):
+            return False
+        apply_partials(thread, threads, parts, partials, table, how, settings, parameters, moments, scratch)
     if how[APPLY_KEPT] != 0:
         if not barrier(sync, threads):
             return False
@@ -282,7 +292,7 @@ def _step(
 def train_steps(
     thread, threads, sync, table, constants, inputs, objective, numbers, how, settings, stream, first_step, parameters, moments,
     outputs, gradients, scratches, sums, x_start, x_stride, X, row_starts, columns, stored, bounds, values, indices, pointers,
-    order, batch_size, totals, losses, correct, row_losses, row_correct, patience,
+    order, batch_size, totals, losses, correct, row_losses, row_correct, patience, slice_rows, partials,
 ):  # fmt: skip
     """Make settings.shape[0] training steps over the rows `order` of X.
 
@@ -293,7 +303,7 @@ def train_steps(
     how, settings        int64 (WORDS,), see optimize.py, and (steps, 2, SETTINGS), see update.py: for weights and for biases
     stream, first_step   uint64: the run's stream of random numbers; the number of the first step in it
     parameters, moments  arenas of the parameters, (size,), and of what else the optimiser keeps, (rows, size)
-    outputs, gradients   arenas of the activations (behind them, at x_start, batches whose inputs are dropped out) and of the dZ
+    outputs, gradients   arenas of the activations (behind them, at x_start, rows whose inputs are dropped out) and of the dZ
     scratches, sums      (threads, scratch); float64, one for each run of gradients that are kept
     X                    (n, d) C-contiguous; where row_starts is not empty it is not read, and is (0, d)
     row_starts, columns, stored    X as a CSR matrix with sorted columns (int64, int32, floats), or empty
@@ -303,26 +313,36 @@ def train_steps(
     losses, correct      float64 and int64 (steps,): mean loss before the update and rows classified right; written
     row_losses, row_correct      the same for each row of a batch; overwritten
     patience             float64 (4,), see above; the last two are written where thread 0 loses it
+    slice_rows           0, or the most rows in a slice, see slices.py; the arenas hold as many for each thread then
+    partials             (most parts, size): the gradients of parts of a batch; (0, 0) where batches are not cut
     """
     state = flush_denormals()
     address_of_sync = address(sync, 0)
     scratch = scratches[thread]
-    queues = np.empty(QUEUES_WORDS, dtype=np.int64)
-    open_queues(sync, thread, queues)
+    queues = np.empty(QUEUES_WORDS, dtype=np.int64), np.empty(QUEUES_WORDS, dtype=np.int64)
+    for some in queues:
+        open_queues(sync, thread, some)
     plan = np.empty(PLAN_WORDS, dtype=np.int64)
     widest = 0  # not max(): Numba takes 0.35 s longer
-    for layer in table:
+    own = np.empty(table.shape, dtype=np.int64)  # of slices, the rows behind those of the threads before
+    rows_before = thread * slice_rows
+    for index in range(table.shape[0]):
+        layer = own[index]
+        for column in range(COLUMNS):  # not layer[:] =, see _gather
+            layer[column] = table[index, column]
+        layer[OUTPUT] += rows_before * layer[STRIDE]
         widest = max(widest, layer[PADDED_OUT])
     counting = np.empty(widest, dtype=np.int64)
     count_up(0, 1, counting)
     ahead = np.empty((batch_size if bounds.size > 0 else 0, 2), dtype=np.int64)
     data = (X, row_starts, columns, stored, bounds, values, indices, pointers, ahead)
     layers, itemsize = table.shape[0], outputs.itemsize
-    places = np.empty((2 * layers + 1, batch_size + ROWS_AHEAD), dtype=np.int64)
+    most_rows = batch_size if slice_rows == 0 else slice_rows
+    places = np.empty((2 * layers + 1, most_rows + ROWS_AHEAD), dtype=np.int64)
     for index in range(layers):
-        stride = table[index, STRIDE] * itemsize
-        count_up(address(outputs, table[index, OUTPUT]), stride, places[index + 1])
-        count_up(address(gradients, table[index, OUTPUT]), stride, places[layers + 1 + index])
+        stride = own[index, STRIDE] * itemsize
+        count_up(address(outputs, own[index, OUTPUT]), stride, places[index + 1])
+        count_up(address(gradients, own[index, OUTPUT]), stride, places[layers + 1 + index])
     began, alone_since = -1.0, -1.0
     for step in range(settings.shape[0]):
         if threads > 1 and thread == 0 and step > 0:
@@ -336,12 +356,12 @@ def train_steps(
                 patience[ALONE_FROM], alone_since = step, now
         batch = order[step * batch_size : (step + 1) * batch_size]
         following = order[(step + 1) * batch_size : (step + 2) * batch_size]
-        # Two places in turn for a gathered batch: the last phase of a step still reads one while the next fills the other.
-        x_place = x_start + step % 2 * batch_size * x_stride
         if not _step(
-            thread, threads, address_of_sync, table, constants, inputs, (objective, numbers, totals[step]), how, settings[step],
-            subkey(stream, first_step + step), parameters, moments, outputs, gradients, scratch, sums, x_place, x_stride, data,
+            thread, threads, address_of_sync, own, constants, inputs, (objective, numbers, totals[step]), how, settings[step],
+            subkey(stream, first_step + step), parameters, moments, outputs, gradients, scratch, sums,
+            x_start + rows_before * x_stride, x_stride, data,
             batch, following, plan, counting, places, queues, (row_losses, row_correct),
+            slice_rows, partials,
         ):  # fmt: skip
             break
         if alone_since > 0:

@@ -1,8 +1,6 @@
 """The compiled backend: lays a network out for the training kernel, and calls it for chunk after chunk."""
 
-import math
 import time
-from itertools import pairwise
 
 import numba
 import numpy as np
@@ -49,14 +47,10 @@ from .inspect import layer_outputs
 from .network import drop_settings, dropper_address, network_layout, objective
 from .pace import Pace
 from .settings import settings_table
+from .sharing import LEAST_CUT, SLICE_ROWS, SPEED, parts_of_batch, rows_of_slice, useful_threads, work
 
 # A chunk lasts about this long, so that Ctrl-C, callbacks and progress are served in time.
 _CHUNK_SECONDS = 0.05
-
-# Operations a second of one thread, about, and how many it makes while one more thread passes a barrier: in 50 ns, measured
-# with two threads and assumed of more, which meet at one counter.
-_SPEED = 250e9
-_OPERATIONS_PER_BARRIER = 12_500
 
 _STREAM = 2  # of the seed's streams (see initializers.py), that of dropout
 
@@ -87,18 +81,6 @@ def warm_up():
         kernels.relu(X)
         kernels.softmax(X)
         kernels.softmax_cross_entropy(X, y)
-
-
-def _work(sizes, batch):
-    """Operations in a step, about."""
-    return 6 * batch * sum(a * b for a, b in pairwise(sizes))
-
-
-def _useful_threads(sizes, batch):
-    """How many threads make a step quickest: with t of them it takes work / t + barriers t, least at the root of their ratio."""
-    work = _work(sizes, batch)
-    barriers = 3 * (len(sizes) - 1)
-    return max(1, math.isqrt(work // (barriers * _OPERATIONS_PER_BARRIER)))
 
 
 def _how(optimizer, dtype):
@@ -143,15 +125,16 @@ class JitBackend:
         self._batch = task.batch_size
         self._how, moments = _how(task.optimizer, dtype)
         self._stream = make_key(net.seed, _STREAM, task.stream)
-        self._team = Team(min(get_num_threads(task.threads), _useful_threads(net.sizes, self._batch)))
-        self._pace = Pace(self._team.threads, _work(net.sizes, self._batch) / _SPEED)
-        self.steps_per_chunk = 1
         X = task.X
         dense = not goes_over_non_zeros(X, task.sparse, net.sizes[1])
         self.inputs = "dense" if dense else "sparse"
         if dense and isinstance(X, CSR):
             X = X.toarray()
         self._X, self._stored = stored_rows(X, dtype)
+        parts = parts_of_batch(net.sizes, self._batch, dtype.itemsize) if dense else 0
+        self._team = Team(min(get_num_threads(task.threads), useful_threads(net.sizes, self._batch, parts)))
+        self._pace = Pace(self._team.threads, work(net.sizes, self._batch) / SPEED)
+        self.steps_per_chunk = 1
         self._entries = no_entries(dtype) if dense else room_for(X, self._batch, net.sizes[1])
         self._inputs = np.zeros(2, np.int64)
         drops_inputs = bool(task.dropout) and task.dropout[0] > 0
@@ -159,7 +142,8 @@ class JitBackend:
             self._inputs[:] = dropper_address(dtype, not dense), drop_settings(task.dropout[0])[0]
         # Plain gradient descent changes the weights as it goes; the other optimisers need a block's gradient first.
         block = 0 if dense or self._how[MODE] == DIRECT else self._entries.largest_block
-        self._layout = layout = network_layout(net, self._batch, dense and drops_inputs, block, task.dropout)
+        rows = max(LEAST_CUT, self._team.threads * SLICE_ROWS) if parts else self._batch
+        self._layout = layout = network_layout(net, rows, dense and drops_inputs, block, task.dropout)
         self._parameters = aligned_zeros(layout.parameters, dtype)
         self._moments = aligned_zeros(moments * layout.parameters, dtype).reshape(moments, layout.parameters)
         self._outputs = aligned_zeros(layout.activations, dtype)
@@ -168,6 +152,8 @@ class JitBackend:
             self._team.threads, -1
         )
         self._sums = np.zeros(-(-layout.parameters // RUN) if self._how[MODE] == GLOBAL else 0)
+        self._slice_rows = rows_of_slice(net.sizes[0], dtype.itemsize) if parts else 0
+        self._partials = aligned_zeros(parts * layout.parameters, dtype).reshape(parts, layout.parameters)
         self._in_network = False
         self._row_losses = np.zeros(self._batch)
         self._row_correct = np.zeros(self._batch, dtype=np.int64)
@@ -321,6 +307,8 @@ class JitBackend:
             self._row_losses,
             self._row_correct,
             self._patience,
+            self._slice_rows if chunk.batch_size >= LEAST_CUT else 0,
+            self._partials,
         )
         return arguments, (losses, correct, totals), (targets, weights)
 
