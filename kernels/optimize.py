@@ -4,7 +4,8 @@ DIRECT     plain gradient descent: the tile that computes dW subtracts it from W
 FUSED      a tile's dW waits in the first-level cache for the optimiser's function (see update.py)
 GLOBAL     all gradients are kept; their norm scales them down to CLIP_NORM before the optimiser's function
 
-What only some trainings do, apply_kept and limit_norms, is called by address as well: others need not wait for its compilation.
+What only some trainings do, apply_kept, limit_norms and apply_partials (slices.py), is called by address as well: others need not
+wait for its compilation.
 """
 
 import math
@@ -23,8 +24,10 @@ from .update import CLIP_NORM, FACTOR, MAX_NORM, SETTINGS
 DIRECT, FUSED, GLOBAL = range(3)
 
 # Words of `how`: the mode, addresses of functions (0: none), and rows of `moments` (-1: none).
-MODE, UPDATE, PENALISE, AVERAGE, APPLY_KEPT, LIMIT_NORMS, FIRST, SECOND, AVERAGES, KEPT = range(10)
-WORDS = 10
+MODE, UPDATE, PENALISE, AVERAGE, APPLY_PARTIALS, APPLY_KEPT, LIMIT_NORMS, FIRST, SECOND, AVERAGES, KEPT = (
+    range(11)
+)
+WORDS = 11
 
 RUN = 4096  # numbers that are summed up, or updated, together where all gradients are kept
 

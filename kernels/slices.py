@@ -11,7 +11,9 @@ are more threads that can work, and more to add up.
 Where a part's gradient goes: the address of an arena laid out as the parameters, or 0, and whether it is added to what is there.
 """
 
-from ._jit import helper
+from numba import types
+
+from ._jit import helper, jit
 from .functions import view
 from .layout import BIAS, FAN_IN, PADDED_OUT, WEIGHTS
 from .optimize import apply_gradient
@@ -52,7 +54,17 @@ def _add_up(partials, parts, place, out):
             out[i] += other[i]
 
 
-@helper
+def apply_partials_arguments(kind):
+    """Numba's types of the arguments of apply_partials; kind is numba.float32 or float64."""
+    rows, numbers, words = (
+        types.Array(kind, 2, "C"),
+        types.Array(kind, 1, "C"),
+        types.Array(types.int64, 1, "C"),
+    )
+    return (*[types.intp] * 3, rows, types.Array(types.int64, 2, "C"), words, rows, numbers, rows, numbers)
+
+
+@jit
 def apply_partials(thread, threads, parts, partials, table, how, settings, parameters, moments, scratch):
     """Update, or keep for later, with the sum of all parts' gradients: each thread some runs of every layer's weights.
 

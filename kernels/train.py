@@ -23,7 +23,7 @@ from .layers import (
     update_layer,
 )
 from .layout import BATCH_ROW, COLUMNS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE
-from .optimize import APPLY_KEPT, LIMIT_NORMS
+from .optimize import APPLY_KEPT, APPLY_PARTIALS, LIMIT_NORMS
 from .processor import VECTOR_BYTES
 from .random import subkey
 from .shares import (
@@ -36,7 +36,7 @@ from .shares import (
     queue_of,
     share_tiles,
 )
-from .slices import apply_partials, count_slices
+from .slices import count_slices
 from .sparse import sparse_forward, sparse_update
 from .sync import atomic_load, atomic_store, barrier, share
 from .tile import ROWS_AHEAD, address, fetch_line
@@ -276,7 +276,10 @@ def _step(
     if cut:
         if not barrier(sync, threads):
             return False
-        apply_partials(thread, threads, parts, partials, table, how, settings, parameters, moments, scratch)
+        call(
+            how[APPLY_PARTIALS],
+            (thread, threads, parts, partials, table, how, settings, parameters, moments, scratch),
+        )
     if how[APPLY_KEPT] != 0:
         if not barrier(sync, threads):
             return False

@@ -17,6 +17,7 @@ from ..kernels.functions import function_address
 from ..kernels.layout import pack_parameters, unpack_parameters
 from ..kernels.optimize import (
     APPLY_KEPT,
+    APPLY_PARTIALS,
     AVERAGE,
     AVERAGES,
     DIRECT,
@@ -36,6 +37,7 @@ from ..kernels.optimize import (
     step_end_arguments,
 )
 from ..kernels.random import make_key
+from ..kernels.slices import apply_partials, apply_partials_arguments
 from ..kernels.threads import ALONE, Team, compiled
 from ..kernels.threads import get_num_threads as get_num_threads
 from ..kernels.threads import set_num_threads as set_num_threads
@@ -152,6 +154,9 @@ class JitBackend:
             self._team.threads, -1
         )
         self._sums = np.zeros(-(-layout.parameters // RUN) if self._how[MODE] == GLOBAL else 0)
+        if parts:
+            kind = numba.from_dtype(dtype)
+            self._how[APPLY_PARTIALS] = function_address(apply_partials, *apply_partials_arguments(kind))
         self._slice_rows = rows_of_slice(net.sizes[0], dtype.itemsize) if parts else 0
         self._partials = aligned_zeros(parts * layout.parameters, dtype).reshape(parts, layout.parameters)
         self._in_network = False
