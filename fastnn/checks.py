@@ -88,12 +88,12 @@ def flag(value: object, name: str) -> bool:
 
 def one_of(value: object, name: str, choices: Sequence[str]) -> str:
     """Return `value`, which must be one of the names in `choices`."""
+    if isinstance(value, str) and value in choices:
+        return str(value)
     need = f"it must be one of {', '.join(map(repr, choices))}"
     if not isinstance(value, str):
         raise TypeError(f"{name} is {describe(value)}; {need}")
-    if value not in choices:
-        raise ValueError(f"{name} is {describe(value)}; {need}")
-    return str(value)
+    raise ValueError(f"{name} is {describe(value)}; {need}")
 
 
 def check_threads(threads: object) -> int | None:
@@ -256,6 +256,9 @@ def check_X(  # noqa: N802
     Raises TypeError for what is not real numbers in rows of equal length, ValueError for anything but two
     dimensions, no rows, a wrong number of columns, NaN, infinity, and values too large for `dtype`.
     """
+    usual = type(X) is np.ndarray and X.dtype == dtype and X.flags.carray
+    if usual and not look and X.ndim == 2 and X.shape[0] > 0 and X.shape[1] == columns:
+        return X  # 1 us sooner, of 11 that one row takes
     array = X if is_scipy_sparse(X) else real_array(X, name)
     if array.ndim != 2:
         hint = f": for one sample, pass {name}.reshape(1, -1)" if array.ndim == 1 else ""
