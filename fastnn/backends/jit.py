@@ -190,7 +190,7 @@ class JitBackend:
 
     def is_finite(self):
         """Whether no parameter is NaN or infinite."""
-        return first_not_finite(self._parameters) is None
+        return first_not_finite(self._parameters, self._team.threads) is None
 
     def snapshot(self, over=None):
         """A copy of the parameters and moments, over an earlier one if that is given: fresh memory takes as long again."""
