@@ -10,12 +10,14 @@ from .functions import call
 from .layers import count_up, forward, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
-from .row_product import room_for_row, row_product
+from .row_product import columns_at_once, pack_row, packed_row_product, room_for_row, row_product
 from .shares import LONG, QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of
 from .sparse import sparse_forward
 from .sync import barrier
 from .tile import address
 from .train import LOSS, ROW_WEIGHTS, TARGET_STRIDE, TARGETS
+
+_ROWS_AT_ONCE = 16  # in layer_rows
 
 
 @helper
@@ -106,14 +108,27 @@ def infer_rows(
 
 @jit
 def layer_rows(X, weights, b, Z):
-    """Z = X W + b, a row at a time, with infer_few's bits; X (n, fan_in), Z (n, fan_out), weights W's rows in one dimension."""
+    """Z = X W + b with infer_few's bits; X (n, fan_in), Z (n, fan_out), weights W's rows in one dimension.
+
+    Some columns for a few rows, then the next ones: W comes from far away once for all of them, not once for each.
+    """
     state = flush_denormals()
     room = room_for_row(X.shape[1], X.itemsize)
-    values, indices = np.empty(room, dtype=X.dtype), np.empty(room, dtype=np.int32)
-    for row in range(X.shape[0]):
-        row_product(X[row], weights, Z[row], values, indices)
-        for j in range(b.size):
-            Z[row, j] += b[j]
+    values, indices = (
+        np.empty((_ROWS_AT_ONCE, room), dtype=X.dtype),
+        np.empty((_ROWS_AT_ONCE, room), dtype=np.int32),
+    )
+    counts = np.empty(_ROWS_AT_ONCE, dtype=np.int64)
+    for start in range(0, X.shape[0], _ROWS_AT_ONCE):
+        rows = min(_ROWS_AT_ONCE, X.shape[0] - start)
+        for row in range(rows):
+            counts[row] = pack_row(X[start + row], values[row], indices[row])
+        for column in range(0, b.size, columns_at_once(X.itemsize)):
+            for row in range(rows):
+                packed_row_product(counts[row], values[row], indices[row], weights, Z[start + row], column)
+        for row in range(start, start + rows):
+            for j in range(b.size):
+                Z[row, j] += b[j]
     restore_denormals(state)
 
 

@@ -93,22 +93,40 @@ def _row_panel(typingctx, vectors, count, values, indices, w, ldw, z, last, kind
 
 
 @helper
+def pack_row(inputs, values, indices):
+    """Write the non-zeros of a row, and where they are, to values and indices, of `room_for_row`; return how many."""
+    place, kind = address(inputs, 0), inputs.dtype.type(0)
+    return compress_row(place, inputs.size, 0, address(values, 0), address(indices, 0), kind)
+
+
+@helper
+def packed_row_product(count, values, indices, weights, z, column):
+    """z[column : column + columns_at_once] of `row_product`, of a row that is packed."""
+    vector = VECTOR_BYTES // z.itemsize
+    used = min(_VECTORS * vector, z.size - column)
+    vectors = (used + vector - 1) // vector
+    _row_panel(
+        vectors, count, address(values, 0), address(indices, 0), address(weights, column), z.size, address(z, column),
+        used - (vectors - 1) * vector, z.dtype.type(0),
+    )  # fmt: skip
+
+
+@helper
+def columns_at_once(itemsize):
+    """How many columns `packed_row_product` computes."""
+    return _VECTORS * (VECTOR_BYTES // itemsize)
+
+
+@helper
 def row_product(inputs, weights, z, values, indices):
     """z = inputs W, W (inputs.size, z.size) row after row in the 1-D array `weights`, added in that order.
 
     Of an image's pixels and of a ReLU's outputs most are 0: those are left out. values and indices, of `room_for_row`, are
     overwritten.
     """
-    vector = VECTOR_BYTES // z.itemsize
-    kind = z.dtype.type(0)
-    count = compress_row(address(inputs, 0), inputs.size, 0, address(values, 0), address(indices, 0), kind)
-    for column in range(0, z.size, _VECTORS * vector):
-        used = min(_VECTORS * vector, z.size - column)
-        vectors = (used + vector - 1) // vector
-        _row_panel(
-            vectors, count, address(values, 0), address(indices, 0), address(weights, column), z.size, address(z, column),
-            used - (vectors - 1) * vector, kind,
-        )  # fmt: skip
+    count = pack_row(inputs, values, indices)
+    for column in range(0, z.size, columns_at_once(z.itemsize)):
+        packed_row_product(count, values, indices, weights, z, column)
 
 
 @helper
