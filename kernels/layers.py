@@ -276,15 +276,12 @@ def update_layer(queue, rows, layer, how, settings, parameters, moments, x, grad
     fan_in = layer[FAN_IN]
     count = strips(fan_in)
     kept, adds = partial
-    direct = how[MODE] == DIRECT and kept == 0
-    rate = -settings[0, RATE]
-    target, mode = 0, STORE
+    # Where a tile's dW goes, times what it is added there; 0: it waits in `scratch` for the optimiser.
+    target, factor, mode = 0, parameters.dtype.type(1), STORE
     if kept != 0:
-        target, rate = kept, parameters.dtype.type(1)
-    elif direct:
-        target = address(parameters, 0)
-    if direct or adds:
-        mode = UPDATE
+        target, mode = kept, UPDATE if adds else STORE
+    elif how[MODE] == DIRECT:
+        target, factor, mode = address(parameters, 0), -settings[0, RATE], UPDATE
     whose = queue[THREAD]
     while True:
         begin, end, whose = next_tiles(queue, whose, rows)
@@ -314,7 +311,7 @@ def update_layer(queue, rows, layer, how, settings, parameters, moments, x, grad
                 target + itemsize * place if target != 0 else address(scratch, 0),
                 width,
                 0,
-                rate,
+                factor,
                 mode,
                 0,
             )

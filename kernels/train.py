@@ -69,19 +69,8 @@ def _gather(thread, threads, batch, batch_row, X, x, x_start, x_stride, inputs, 
         place = address(x, start)
         call(
             inputs[DROPPER],
-            (
-                place,
-                0,
-                1,
-                columns,
-                x_stride,
-                (batch_row + i) * columns,
-                columns,
-                inputs[THRESHOLD],
-                scale,
-                key,
-            ),
-        )
+            (place, 0, 1, columns, x_stride, (batch_row + i) * columns, columns, inputs[THRESHOLD], scale, key),
+        )  # fmt: skip
 
 
 @helper

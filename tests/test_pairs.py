@@ -33,3 +33,6 @@ def test_what_it_needs(tmp_path):
         done = pairs(*arguments)
         assert done.returncode == 2
         assert "it must be the folder of a checkout" in done.stderr
+    done = pairs(str(ROOT), "--work", "Z")
+    assert done.returncode == 2
+    assert "--work: invalid workload value: 'Z'" in done.stderr

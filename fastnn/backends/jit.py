@@ -85,13 +85,18 @@ def warm_up():
         kernels.softmax_cross_entropy(X, y)
 
 
-def _how(optimizer, dtype):
-    """The words of kernels/optimize.py for an optimiser (None: gradients alone), and how many rows of moments it needs."""
+def _how(optimizer, dtype, cut):
+    """The words of kernels/optimize.py for an optimiser (None: gradients alone), and how many rows of moments it needs.
+
+    cut: whether batches are cut into slices.
+    """
     how = np.zeros(WORDS, np.int64)
     how[[FIRST, SECOND, AVERAGES, KEPT]] = -1
     kind = numba.from_dtype(dtype)
     name, state_arrays = ("gradient", 1) if optimizer is None else (optimizer.kernel, optimizer.state_arrays)
     how[UPDATE] = function_address(update.UPDATES[name], *[types.intp] * 6, kind)
+    if cut:
+        how[APPLY_PARTIALS] = function_address(apply_partials, *apply_partials_arguments(kind))
     for place in (FIRST, SECOND)[:state_arrays]:
         how[place] = 0 if place == FIRST else 1
     rows = state_arrays
@@ -125,7 +130,6 @@ class JitBackend:
         self._targets = plain(task.targets)
         self._row_weights = None if task.row_weights is None else plain(task.row_weights)
         self._batch = task.batch_size
-        self._how, moments = _how(task.optimizer, dtype)
         self._stream = make_key(net.seed, _STREAM, task.stream)
         X = task.X
         dense = not goes_over_non_zeros(X, task.sparse, net.sizes[1])
@@ -134,6 +138,7 @@ class JitBackend:
             X = X.toarray()
         self._X, self._stored = stored_rows(X, dtype)
         parts = parts_of_batch(net.sizes, self._batch, dtype.itemsize) if dense else 0
+        self._how, moments = _how(task.optimizer, dtype, parts > 0)
         self._team = Team(min(get_num_threads(task.threads), useful_threads(net.sizes, self._batch, parts)))
         self._pace = Pace(self._team.threads, work(net.sizes, self._batch) / SPEED)
         self.steps_per_chunk = 1
@@ -154,9 +159,6 @@ class JitBackend:
             self._team.threads, -1
         )
         self._sums = np.zeros(-(-layout.parameters // RUN) if self._how[MODE] == GLOBAL else 0)
-        if parts:
-            kind = numba.from_dtype(dtype)
-            self._how[APPLY_PARTIALS] = function_address(apply_partials, *apply_partials_arguments(kind))
         self._slice_rows = rows_of_slice(net.sizes[0], dtype.itemsize) if parts else 0
         self._partials = aligned_zeros(parts * layout.parameters, dtype).reshape(parts, layout.parameters)
         self._in_network = False
