@@ -7,7 +7,7 @@ from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
 from .finite import all_finite
 from .functions import call
-from .layers import count_up, forward, strips
+from .layers import PLAN_WORDS, count_up, forward, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import columns_at_once, pack_row, packed_row_product, room_for_row, row_product
@@ -21,7 +21,7 @@ _ROWS_AT_ONCE = 16  # in layer_rows
 
 
 @helper
-def _forward_layers(alone, rows, table, constants, parameters, compressed, entries, outputs, places):
+def _forward_layers(alone, rows, table, constants, parameters, compressed, entries, outputs, places, plan):
     """All layers of a block of rows, whose inputs lie at places[0] or are the compressed `entries`; in this thread alone."""
     no_slopes, no_key = outputs[:0], np.uint64(1)
     for index in range(table.shape[0]):
@@ -34,7 +34,7 @@ def _forward_layers(alone, rows, table, constants, parameters, compressed, entri
             wide = layer[PADDED_OUT] * outputs.itemsize // VECTOR_BYTES
             forward(
                 queue_of(alone, 0, wide, strips(rows), 0, 1), rows, layer, constants[index], parameters,
-                address(places, index * places.shape[1]), outputs, no_slopes, no_key,
+                address(places, index * places.shape[1]), outputs, no_slopes, no_key, plan,
             )  # fmt: skip
 
 
@@ -56,6 +56,7 @@ def infer_rows(
     layers = table.shape[0]
     # One for the blocks of rows, which threads share, and one for the tiles of a block, which is one thread's.
     queues, alone = np.empty(QUEUES_WORDS, dtype=np.int64), np.empty(QUEUES_WORDS, dtype=np.int64)
+    plan = np.empty(PLAN_WORDS, dtype=np.int64)
     entries = (values[thread], indices[thread], pointers[thread])
     output = table[layers - 1]
     classes = output[FAN_OUT]
@@ -85,7 +86,9 @@ def infer_rows(
                 # The look also brings the block's rows into the second-level cache in one stream.
                 finite[thread] &= all_finite(address(X, start * X.shape[1]), batch.size * X.shape[1], one)
                 count_up(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
-            _forward_layers(alone, batch.size, table, constants, parameters, compressed, entries, own, places)
+            _forward_layers(
+                alone, batch.size, table, constants, parameters, compressed, entries, own, places, plan
+            )
             z = address(own, output[OUTPUT])
             if objective.size > 0:
                 call(

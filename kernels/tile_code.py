@@ -244,7 +244,7 @@ class _Tile:
         builder.cbranch(builder.icmp_signed(">", even, _int64(0)), loop, rest)
         builder.position_at_end(loop)
         line, left, numbers, *state = phis = [builder.phi(value.type) for value in (*plan.carried, *start)]
-        prefetch(builder, builder.inttoptr(line, _BYTE_POINTER))
+        prefetch(builder, builder.inttoptr(line, _BYTE_POINTER), near=2)
         for _ in range(TURNS):
             state = self._turn(carried, *state)
         same_row = plan.same_row(builder, line, left, numbers)

@@ -186,7 +186,7 @@ def _propagate(
                 queue = queue_of(queues, 0, wide, count, thread, threads)
             forward(
                 queue, rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
-                gradients, layer_key,
+                gradients, layer_key, plan,
             )  # fmt: skip
         if not in_one_panel and not barrier(sync, threads):
             return False

@@ -90,11 +90,11 @@ def store_lanes(builder, value, pointer, mask):
     builder.call(function, [value, place, ir.Constant(INT32, align), mask])
 
 
-def prefetch(builder, pointer, write=False):
-    """Ask for the cache line of `pointer`, to be read (or written) soon."""
+def prefetch(builder, pointer, write=False, near=3):
+    """Ask for the cache line of `pointer`, to be read (or written) soon; near: 3 the first-level cache, 2 the second."""
     byte_pointer = ir.IntType(8).as_pointer()
     function = declare(builder.module, "llvm.prefetch.p0", ir.VoidType(), [byte_pointer, INT32, INT32, INT32])
-    near, data = ir.Constant(INT32, 3), ir.Constant(INT32, 1)
+    near, data = ir.Constant(INT32, near), ir.Constant(INT32, 1)
     builder.call(
         function, [builder.bitcast(pointer, byte_pointer), ir.Constant(INT32, int(write)), near, data]
     )
