@@ -228,7 +228,7 @@ class MLP:
         """
         arguments = {name: value for name, value in locals().items() if name not in ("self", "X", "y")}
         run = prepare(self, X, y, **arguments)
-        self._parameters.check_finite()
+        self._parameters.check_finite(run.backend.threads(run.threads))
         return trainer.train(self, self._parameters, run)
 
     def predict_proba(self, X: Any, threads: int | None = None) -> np.ndarray:

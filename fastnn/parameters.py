@@ -95,13 +95,9 @@ class Parameters:
         self.weights = ParameterList("weights", views[0::2])
         self.biases = ParameterList("biases", views[1::2])
 
-    def is_finite(self) -> bool:
-        """Say whether no parameter is NaN or infinite."""
-        return checks.first_not_finite(self.arena) is None
-
-    def check_finite(self) -> None:
+    def check_finite(self, threads: int = 1) -> None:
         """Raise ValueError naming the first NaN or infinity: writing into an array bypasses assignment."""
-        if self.is_finite():
+        if checks.first_not_finite(self.arena, threads) is None:
             return
         for parameters in (self.weights, self.biases):
             for index, array in enumerate(parameters):

@@ -17,7 +17,7 @@ _multiply = {}  # the kernel by dtype: to look at all operands costs as much as 
 
 # Below so many multiply-adds a second thread, where it looks out for work, costs as much as it saves. (An Intel Xeon of 2023:
 # 500 x 32 x 32 takes 13 us on one thread and 11 to 17 on two, 1000 x 32 x 32 20 and 15 to 20.)
-_SERIAL_WORK = 1_000_000
+_SERIAL_WORK = 600_000
 
 # The last product's workspace by dtype, for the next: memory from the system, page by page, takes 1 us for 4 KB on a virtual
 # machine, and 784 x 128 x 512 needs up to 23 of them.
