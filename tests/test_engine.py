@@ -6,10 +6,12 @@ import pytest
 from problems import OPTIMIZERS, Problem, for_problems, train
 
 import fastnn
-from fastnn.backends import Chunk, Task
+from fastnn.backends import Chunk, Task, jit
 from fastnn.backends.jit import JitBackend
 from fastnn.backends.reference import ReferenceBackend
 from fastnn.csr import CSR
+from fastnn.kernels import layers
+from fastnn.kernels import threads as kernel_threads
 
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 
@@ -95,6 +97,34 @@ def test_many_rows_and_classes():
         strict=True,
     ):
         assert (np.abs(g - expected) <= 2 * network.eps * limit).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_weights_and_gradients_that_are_far_away(dtype, momentum, monkeypatch):
+    """Panels of W are asked for ahead, those of dZ are copied; one step of descent, against NumPy's arithmetic."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((70, 301)).astype(dtype), rng.integers(0, 40, 70)
+    net = fastnn.MLP([301, 901, 40], dtype=dtype, seed=1)
+    assert net.weights[0].nbytes > layers._NEAR_WEIGHTS and 70 * 901 * X.itemsize > layers._NEAR_GRADIENTS
+    network = bounds.Network(net, X, y)
+    before = [p.copy() for p in (*net.weights, *net.biases)]
+    rate, trained = 0.125, set()
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(jit, "Team", lambda _, threads=threads: kernel_threads.Team(threads))
+        net.weights, net.biases = before[:2], before[2:]
+        backend = JitBackend(net, Task(X, y, 70, optimizer=fastnn.optimizers.SGD(rate, momentum)))
+        backend.run(Chunk(np.arange(70), np.array([rate]), 0, 70))
+        backend.pull()
+        backend.close()
+        after = [*net.weights, *net.biases]
+        trained.add(b"".join(p.tobytes() for p in after))
+        for p, q, g, limit in zip(
+            before, after, (*network.dW, *network.db), (*network.dW_errors, *network.db_errors), strict=True
+        ):
+            limit = network.eps * (2 * limit + np.abs(p) / rate)
+            assert (np.abs((p.astype(np.float64) - q) / rate - g) <= limit).all()
+    assert len(trained) == 1
 
 
 def compressed(X):
