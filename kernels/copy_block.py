@@ -1,5 +1,7 @@
 """Copying rows of up to a panel's width, the last vector of each filled up with zeros."""
 
+from functools import partial
+
 from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
@@ -7,6 +9,7 @@ from numba.core.extending import intrinsic
 from .tile import VECTORS
 from .vectors import (
     INT64,
+    call_by_count,
     counted_loop,
     lanes_below,
     load_lanes,
@@ -60,21 +63,13 @@ def copy_block(typingctx, source, stride, target, step, rows, columns, kind):
         vector, _ = vector_type(kind.type)
         pointer = kind.type.as_pointer()
         source, target = builder.inttoptr(source, pointer), builder.inttoptr(target, pointer)
-        end = builder.append_basic_block("end")
         lane = ir.Constant(INT64, vector.count)
-        before = builder.sdiv(
-            builder.sub(columns, ir.Constant(INT64, 1)), lane
-        )  # whole vectors before the last
+        # Whole vectors before the last.
+        before = builder.sdiv(builder.sub(columns, ir.Constant(INT64, 1)), lane)
         last = builder.sub(columns, builder.mul(before, lane))
-        switch = builder.switch(before, end)
-        for vectors in range(1, VECTORS + 1):
-            block = builder.append_basic_block(f"vectors{vectors}")
-            switch.add_case(ir.Constant(INT64, vectors - 1), block)
-            builder.position_at_end(block)
-            function = _copy_function(builder.module, kind.type, vectors)
-            builder.call(function, [source, stride, target, step, rows, last])
-            builder.branch(end)
-        builder.position_at_end(end)
+        vectors = builder.add(before, ir.Constant(INT64, 1))
+        operands = [source, stride, target, step, rows, last]
+        call_by_count(builder, vectors, VECTORS, partial(_copy_function, builder.module, kind.type), operands)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 6, kind), codegen

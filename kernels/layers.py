@@ -31,6 +31,7 @@ from .optimize import DIRECT, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .shares import LAST, THREAD, next_tiles
 from .slices import put
+from .sum_rows import sum_rows
 from .tile import (
     MASK,
     RECTIFY,
@@ -288,14 +289,10 @@ _NEAR_GRADIENTS, _TILES_FOR_COPY = 128 * 1024, 4
 
 @helper
 def bias_gradient(rows, layer, column, width, gradients, out):
-    """out[j] = sum over the rows of dZ[:, column + j], row after row."""
-    for j in range(width):
-        out[j] = 0
-    for row in range(rows):
-        start = layer[OUTPUT] + row * layer[STRIDE] + column
-        values = gradients[start : start + width]
-        for j in range(width):
-            out[j] += values[j]
+    """out[j] = sum over the rows of dZ[:, column + j], row after row, for whole vectors."""
+    source = address(gradients, layer[OUTPUT] + column)
+    vectors = width * out.itemsize // VECTOR_BYTES
+    sum_rows(source, layer[STRIDE], rows, vectors, address(out, 0), out.dtype.type(0))
 
 
 @helper

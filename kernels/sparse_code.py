@@ -1,5 +1,7 @@
 """LLVM's code of the products that sparse.py describes: for each compressed row, its entries times rows of W's panels."""
 
+from functools import partial
+
 from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
@@ -8,6 +10,7 @@ from .tile import VECTORS
 from .vectors import (
     INT32,
     INT64,
+    call_by_count,
     fused_multiply_add,
     load_vector,
     prefetch,
@@ -182,20 +185,6 @@ def _update_function(module, element, vectors):
     return function
 
 
-def _call_by_width(context, builder, make, element, vectors, arguments):
-    """Call the function for so many vectors, from 1 to PANELS * VECTORS."""
-    end = builder.append_basic_block("end")
-    switch = builder.switch(vectors, end)
-    for count in range(1, PANELS * VECTORS + 1):
-        block = builder.append_basic_block(f"vectors{count}")
-        switch.add_case(ir.Constant(INT64, count), block)
-        builder.position_at_end(block)
-        builder.call(make(builder.module, element, count), arguments)
-        builder.branch(end)
-    builder.position_at_end(end)
-    return context.get_dummy_value()
-
-
 def _pointers(builder, element, addresses):
     kinds = [INT64, None, INT32, element, element, element]
     return [
@@ -216,7 +205,9 @@ def multiply_entries(
         pointer = s.type.as_pointer()
         z, init = builder.inttoptr(z, pointer), builder.inttoptr(init, pointer)
         operands = [rows, *_pointers(builder, s.type, addresses), z, ldz, init, ldi, s]
-        return _call_by_width(context, builder, _forward_function, s.type, vectors, operands)
+        write = partial(_forward_function, builder.module, s.type)
+        call_by_count(builder, vectors, PANELS * VECTORS, write, operands)
+        return context.get_dummy_value()
 
     return types.void(*([types.intp] * 12), s), codegen
 
@@ -238,6 +229,8 @@ def update_entries(
             s,
             builder.inttoptr(ahead, INT64.as_pointer()),
         ]
-        return _call_by_width(context, builder, _update_function, s.type, vectors, operands)
+        write = partial(_update_function, builder.module, s.type)
+        call_by_count(builder, vectors, PANELS * VECTORS, write, operands)
+        return context.get_dummy_value()
 
     return types.void(*([types.intp] * 10), s, types.intp), codegen

@@ -139,3 +139,16 @@ def counted_loop(builder, start, stop, step, carried, body):
         result.add_incoming(later, end)
         results.append(result)
     return results
+
+
+def call_by_count(builder, count, most, function_of, arguments):
+    """Call function_of(n) with the arguments, n being the one from 1 to `most` that the i64 `count` is; nothing for others."""
+    end = builder.append_basic_block("end")
+    switch = builder.switch(count, end)
+    for n in range(1, most + 1):
+        block = builder.append_basic_block(f"count{n}")
+        switch.add_case(ir.Constant(INT64, n), block)
+        builder.position_at_end(block)
+        builder.call(function_of(n), arguments)
+        builder.branch(end)
+    builder.position_at_end(end)
