@@ -16,7 +16,7 @@ from .tile import lanes
 _multiply = {}  # the kernel by dtype: to look at all operands costs as much as a small product
 
 # Below so many multiply-adds a second thread, where it looks out for work, costs as much as it saves. (An Intel Xeon of 2023:
-# 500 x 32 x 32 takes 13 us on one thread and 11 to 17 on two, 1000 x 32 x 32 20 and 15 to 20.)
+# 500 x 32 x 32 takes 13 us on one thread and 11 to 17 on two, 128 x 512 x 10 21 and 17, 1000 x 32 x 32 20 and 15 to 20.)
 _SERIAL_WORK = 600_000
 
 # The last product's workspace by dtype, for the next: memory from the system, page by page, takes 1 us for 4 KB on a virtual

@@ -1,5 +1,7 @@
 """One row times a matrix as users see it, row after row: what predicts a few rows, straight from the parameters."""
 
+from functools import partial
+
 from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
@@ -12,6 +14,7 @@ from .tile import address
 from .vectors import (
     INT32,
     INT64,
+    call_by_count,
     counted_loop,
     fused_multiply_add,
     lanes_below,
@@ -77,16 +80,8 @@ def _row_panel(typingctx, vectors, count, values, indices, w, ldw, z, last, kind
         pointer = kind.type.as_pointer()
         values, w, z = (builder.inttoptr(place, pointer) for place in (values, w, z))
         indices = builder.inttoptr(indices, INT32.as_pointer())
-        end = builder.append_basic_block("end")
-        switch = builder.switch(vectors, end)
-        for number in range(1, _VECTORS + 1):
-            block = builder.append_basic_block(f"vectors{number}")
-            switch.add_case(ir.Constant(INT64, number), block)
-            builder.position_at_end(block)
-            function = _function(builder.module, kind.type, number)
-            builder.call(function, [count, values, indices, w, ldw, z, last])
-            builder.branch(end)
-        builder.position_at_end(end)
+        operands = [count, values, indices, w, ldw, z, last]
+        call_by_count(builder, vectors, _VECTORS, partial(_function, builder.module, kind.type), operands)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 8, kind), codegen

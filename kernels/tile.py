@@ -20,8 +20,8 @@ What happens to acc is the `mode`; not every tile has every mode, see tile_code.
     SCALE     C[i, j]  = acc E[i, j]                  any other derivative; E is laid out as C, and may be C
     STORE_PART, UPDATE_PART    C[i, j] = acc, or += acc, for the first `extra` columns only: the others are not touched
 
-A tile can ask for memory that is needed later, one cache line a round, TURNS of k, of its loop: `ahead` is 0, or the address of
-five int64,
+A tile can ask for memory that is needed later to come to the second-level cache, one line a round, TURNS of k, of its loop:
+`ahead` is 0, or the address of five int64,
 
     where numbers of rows stand, where row 0 is, bytes from row to row, bytes from one line to the next, rounds a row
 
