@@ -5,9 +5,10 @@ import numpy as np
 from ._jit import helper, jit, team_kernel
 from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
+from .fetch_ahead import PLAN_WORDS
 from .finite import all_finite
 from .functions import call
-from .layers import PLAN_WORDS, count_up, forward, strips
+from .layers import count_up, forward, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import columns_at_once, pack_row, packed_row_product, room_for_row, row_product

@@ -6,6 +6,7 @@ queue. Each element is computed by one thread, in one order: whoever computes it
 
 from ._jit import helper
 from .copy_block import copy_block
+from .fetch_ahead import plan_piece, plan_rows, plan_tile
 from .functions import call
 from .layout import (
     ACTIVATION,
@@ -38,7 +39,6 @@ from .tile import (
     ROWS,
     SCALE,
     STORE,
-    TURNS,
     UPDATE,
     VECTORS,
     address,
@@ -62,51 +62,10 @@ def panels(columns, itemsize):
     return (columns + panel - 1) // panel
 
 
-# What a plan for fetching memory ahead holds: five numbers that a tile reads, three for all tiles of a phase, and a row's number.
-_NUMBERS, _BASE, _STRIDE, _LINE_STEP, _ROUNDS, _FIRST_NUMBER, _ROWS, _ROW_BYTES, _NUMBER = range(9)
-PLAN_WORDS = 9
-
-
 # Weights of so many bytes are in a second-level cache when their turn comes. The first tile of a panel of larger ones would wait
 # for it, so the tiles of the one before ask for it. (An Intel Xeon of 2023: E 1.07 times as fast, D 1.02; the others the same,
 # but for B20, which the planning would cost 1 %.)
 _NEAR_WEIGHTS = 1_000_000
-
-
-@helper
-def plan_rows(plan, first, last, numbers, base, stride, row_bytes):
-    """Plan to fetch row_bytes at base + stride * r for each r in numbers[first:last], spread over the tiles of a phase."""
-    plan[_BASE] = base
-    plan[_STRIDE] = stride
-    plan[_FIRST_NUMBER] = address(numbers, first)
-    plan[_ROWS] = last - first
-    plan[_ROW_BYTES] = row_bytes
-
-
-@helper
-def plan_tile(plan, tile, tiles, depth):
-    """Set the plan for one of so many tiles, with `depth` turns; return its address, or 0 where there is nothing to fetch."""
-    first = tile * plan[_ROWS] // tiles
-    rows = (tile + 1) * plan[_ROWS] // tiles - first
-    if rows == 0:
-        return 0
-    # A row may have fewer rounds than lines, then the rest of it is left to be waited for, but a tile asks for no rows beyond
-    # its own.
-    rounds = max(1, (depth // TURNS + rows - 1) // rows)
-    plan[_NUMBERS] = plan[_FIRST_NUMBER] + 8 * first
-    plan[_ROUNDS] = rounds
-    # A line is 64 bytes; where there are more rounds than lines, some are asked for twice, which costs nothing.
-    plan[_LINE_STEP] = min(64, (plan[_ROW_BYTES] + rounds - 1) // rounds)
-    return address(plan, 0)
-
-
-@helper
-def plan_piece(plan, place, size, depth):
-    """Set the plan to fetch so many bytes at an address during one tile with `depth` turns; return its address."""
-    plan[_BASE], plan[_STRIDE] = place, 0
-    plan[_FIRST_NUMBER], plan[_NUMBER] = address(plan, _NUMBER), 0
-    plan[_ROWS], plan[_ROW_BYTES] = 1, size
-    return plan_tile(plan, 0, 1, depth)
 
 
 @helper
@@ -288,14 +247,6 @@ _NEAR_GRADIENTS, _TILES_FOR_COPY = 128 * 1024, 4
 
 
 @helper
-def bias_gradient(rows, layer, column, width, gradients, out):
-    """out[j] = sum over the rows of dZ[:, column + j], row after row, for whole vectors."""
-    source = address(gradients, layer[OUTPUT] + column)
-    vectors = width * out.itemsize // VECTOR_BYTES
-    sum_rows(source, layer[STRIDE], rows, vectors, address(out, 0), out.dtype.type(0))
-
-
-@helper
 def update_layer(queue, rows, layer, how, settings, parameters, moments, x, gradients, scratch, partial):
     """dW = X^T dZ and db = sum of dZ's rows, the tiles of a queue, each applied to its weights while it is in the first cache.
 
@@ -315,6 +266,7 @@ def update_layer(queue, rows, layer, how, settings, parameters, moments, x, grad
     elif how[MODE] == DIRECT:
         target, factor, mode = address(parameters, 0), -settings[0, RATE], UPDATE
     far = rows * layer[STRIDE] * itemsize > _NEAR_GRADIENTS
+    behind_tile = address(scratch, ROWS * panel)
     whose = queue[THREAD]
     copied = -1
     while True:
@@ -323,18 +275,15 @@ def update_layer(queue, rows, layer, how, settings, parameters, moments, x, grad
             break
         column = begin // count * panel
         width = min(panel, layer[PADDED_OUT] - column)
-        if far and column != copied and end - begin >= _TILES_FOR_COPY:
-            copy_block(
-                address(gradients, layer[OUTPUT] + column), layer[STRIDE], address(scratch, ROWS * panel), width, rows, width,
-                factor,
-            )  # fmt: skip
-            copied = column
         dz, step = address(gradients, layer[OUTPUT] + column), layer[STRIDE]
+        if far and column != copied and end - begin >= _TILES_FOR_COPY:
+            copy_block(dz, step, behind_tile, width, rows, width, factor)
+            copied = column
         if column == copied:
-            dz, step = address(scratch, ROWS * panel), width
+            dz, step = behind_tile, width
         if begin % count == 0:
             sums, place = scratch[:width], layer[BIAS] + column
-            bias_gradient(rows, layer, column, width, gradients, sums)
+            sum_rows(dz, step, rows, width // vector, address(sums, 0), factor)
             if kept != 0:
                 put(sums, kept + itemsize * place, adds)
             else:

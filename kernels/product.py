@@ -4,8 +4,9 @@ import numpy as np
 
 from ._jit import helper, team_kernel
 from .copy_block import copy_block
+from .fetch_ahead import PLAN_WORDS, plan_rows, plan_tile
 from .functions import view
-from .layers import PLAN_WORDS, count_up, plan_rows, plan_tile, strips
+from .layers import count_up, strips
 from .processor import VECTOR_BYTES
 from .product_plan import (
     A_DEPTH,

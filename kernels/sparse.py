@@ -12,12 +12,13 @@ bounds               int64 (blocks + 1): block k holds columns bounds[k] ... bou
 """
 
 from ._jit import helper
-from .layers import activate, bias_gradient
+from .layers import activate
 from .layout import ACTIVATION, BIAS, CALLED, FAN_IN, OUTPUT, PADDED_OUT, RELU, STRIDE, WEIGHTS
 from .optimize import DIRECT, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .shares import FIRST, LAST, LONG, THREAD, next_tiles, queue_of
 from .sparse_code import LINE_BYTES, PANELS, multiply_entries, update_entries
+from .sum_rows import sum_rows
 from .sync import share
 from .tile import VECTORS, address
 from .update import RATE
@@ -177,6 +178,9 @@ def sparse_update(
                 for inner in range(0, width, panel):
                     used = min(panel, width - inner)
                     sums = scratch[:used]
-                    bias_gradient(rows, layer, column + inner, used, gradients, sums)
+                    dz = address(gradients, layer[OUTPUT] + column + inner)
+                    sum_rows(
+                        dz, layer[STRIDE], rows, used // vector, address(sums, 0), parameters.dtype.type(0)
+                    )
                     place = layer[BIAS] + column + inner
                     apply_gradient(how, settings[1], parameters, moments, place, sums, used)

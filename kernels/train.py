@@ -11,10 +11,10 @@ from ._jit import helper, team_kernel
 from .clock import clock
 from .compress import compress_batch, fetch_entries
 from .denormals import flush_denormals, restore_denormals
+from .fetch_ahead import PLAN_WORDS
 from .functions import call
 from .jobs import LEAVE
 from .layers import (
-    PLAN_WORDS,
     backward,
     count_up,
     forward,
