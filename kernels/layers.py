@@ -6,7 +6,7 @@ queue. Each element is computed by one thread, in one order: whoever computes it
 
 from ._jit import helper
 from .copy_block import copy_block
-from .fetch_ahead import plan_piece, plan_rows, plan_tile
+from .fetch_ahead import plan_piece
 from .functions import call
 from .layout import (
     ACTIVATION,
@@ -44,8 +44,9 @@ from .tile import (
     address,
     multiply_columns,
     multiply_rows,
+    multiply_rows_transposing,
 )
-from .transpose import transpose_block
+from .transpose_ahead import finish_job, no_job, plan_job, transpose_panel
 from .update import RATE
 
 
@@ -149,35 +150,11 @@ def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
 
 
 @helper
-def _transpose_panel(layer, parameters, column, width, out):
-    """out[o, i] = W[column + i, o] for i < width (zero beyond fan_in): the second operand of dZ W^T."""
-    itemsize = out.itemsize
-    vector = VECTOR_BYTES // itemsize
-    panel = VECTORS * vector
-    fan_in, padded = layer[FAN_IN], layer[PADDED_OUT]
-    kind = out.dtype.type(0)
-    for block in range(column, column + width, vector):
-        whole = block + vector <= fan_in
-        for group in range(0, padded, vector):
-            # Columns [group, group + vector) lie in a panel that is two vectors wide, or one at the end.
-            first = group // panel * panel
-            stride = min(panel, padded - first)
-            source = layer[WEIGHTS] + first * fan_in + block * stride + group - first
-            target = group * width + block - column
-            if whole:
-                transpose_block(address(parameters, source), stride, address(out, target), width, kind)
-            else:
-                for o in range(vector):
-                    for i in range(vector):
-                        inside = block + i < fan_in
-                        out[target + o * width + i] = parameters[source + i * stride + o] if inside else kind
-
-
-@helper
-def backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, numbers):
+def backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, job):
     """dX = (dZ W^T) * f'(X), the tiles of a queue: X from outputs and dX to gradients at `below`.
 
-    dz: the address of dZ's rows' addresses. Where f is CALLED, f'(X) lies where dX goes.
+    dz: the address of dZ's rows' addresses. Where f is CALLED, f'(X) lies where dX goes. scratch: room for two panels of W^T.
+    job: int64, overwritten.
     """
     itemsize = outputs.itemsize
     vector = VECTOR_BYTES // itemsize
@@ -186,8 +163,10 @@ def backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scra
     count = strips(rows)
     activation = below[ACTIVATION]
     mode = MASK if activation == RELU else (STORE if activation == IDENTITY else SCALE)
+    half = panel * layer[PADDED_OUT]
+    here, there = scratch[:half], scratch[half : 2 * half]
     whose = queue[THREAD]
-    transposed = -1
+    transposed = coming = -1
     while True:
         begin, end, whose = next_tiles(queue, whose, layer[FAN_OUT])
         if begin == end:
@@ -195,37 +174,37 @@ def backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scra
         column = begin // count * panel
         width = min(panel, below[PADDED_OUT] - column)
         if column != transposed:
-            _transpose_panel(layer, parameters, column, width, scratch)
-            transposed = column
-        # The rows of W that the next panel transposes, one piece in each of W's panels, come from afar: fetched while this panel
-        # is used they cost a third less. (A last panel that is narrower is left to be waited for.)
-        more = _goes_on(queue, whose, column, below[PADDED_OUT], count, itemsize)
-        plan_rows(
-            plan,
-            0,
-            layer[FAN_OUT] // panel if more else 0,
-            numbers,
-            address(parameters, layer[WEIGHTS] + (column + panel) * panel),
-            layer[FAN_IN] * panel * itemsize,
-            panel * panel * itemsize,
-        )
+            if column == coming:
+                here, there = there, here
+                finish_job(job, layer, parameters, column, here)
+            else:
+                transpose_panel(layer, parameters, column, width, 0, here)
+            transposed, coming = column, -1
+            following = column + panel
+            if following + panel <= layer[FAN_IN] and _goes_on(
+                queue, whose, column, below[PADDED_OUT], count, itemsize
+            ):
+                coming = following
+                plan_job(job, layer, parameters, following, there, count - begin % count)
+            else:
+                no_job(job)
         start = begin % count * rows // count
         for tile in range(begin, end):
             stop = (tile % count + 1) * rows // count
             place = below[OUTPUT] + start * stride + column
-            multiply_rows(
+            multiply_rows_transposing(
                 stop - start,
                 width // vector,
                 layer[FAN_OUT],
                 dz + 8 * start,
-                address(scratch, 0),
+                address(here, 0),
                 width,
                 address(gradients, place),
                 stride,
                 0 if mode == STORE else address(outputs if mode == MASK else gradients, place),
                 outputs.dtype.type(0),
                 mode,
-                plan_tile(plan, tile % count, count, layer[FAN_OUT]),
+                address(job, 0),
             )
             start = stop
 

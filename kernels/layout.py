@@ -110,7 +110,7 @@ def make_layout(sizes, activations, dtype, rows, gathers=False, block=0):
     # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW, or a compressed block's part of a
     # panel, waits there for its update, and behind the tile is a panel of dZ.
     scratch = _round_up(
-        panel * max(_round_up(max(sizes[1:]), vector), ROWS + rows, 2 * block), ALIGNMENT // itemsize
+        panel * max(2 * _round_up(max(sizes[1:]), vector), ROWS + rows, 2 * block), ALIGNMENT // itemsize
     )
     input_stride = row_stride(sizes[0], itemsize) if gathers else 0
     return Layout(dtype, table, constants, input_stride, parameters, rows, outputs, scratch)

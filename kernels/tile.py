@@ -47,10 +47,18 @@ from .tile_code import TURNS as TURNS
 from .tile_code import UPDATE as UPDATE
 from .tile_code import UPDATE_PART as UPDATE_PART
 from .tile_code import VECTORS as VECTORS
-from .tile_code import ByColumns, ByRows, ByStrides, dispatch_name, tile_arguments, write_tiles
+from .tile_code import (
+    ByColumns,
+    ByRows,
+    ByRowsTransposing,
+    ByStrides,
+    dispatch_name,
+    tile_arguments,
+    write_tiles,
+)
 from .vectors import INT64, declare, prefetch, vector_type
 
-for _reader in (ByStrides, ByRows, ByColumns):
+for _reader in (ByStrides, ByRows, ByRowsTransposing, ByColumns):
     for _element in (ir.FloatType(), ir.DoubleType()):
         offer(dispatch_name(_reader, vector_type(_element)[1]), partial(write_tiles, _reader, _element))
 
@@ -92,6 +100,12 @@ def multiply_tile(typingctx, rows, vectors, depth, a, si, sk, b, ldb, c, ldc, ex
 def multiply_rows(typingctx, rows, vectors, depth, places, b, ldb, c, ldc, extra, s, mode, ahead):
     """Run one tile on rows of A that lie anywhere: `places` is the address of their addresses, int64."""
     return _call(ByRows, 9, s)
+
+
+@intrinsic
+def multiply_rows_transposing(typingctx, rows, vectors, depth, places, b, ldb, c, ldc, extra, s, mode, job):
+    """The same with other modes, which goes on with the transposition `job`, see transpose_ahead.py."""
+    return _call(ByRowsTransposing, 9, s)
 
 
 @intrinsic

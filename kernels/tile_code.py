@@ -6,6 +6,7 @@ Each (rows, vectors) has a function of its own in the library (_library.py); a s
 from llvmlite import ir
 
 from .processor import host
+from .side_work import FetchAhead, TransposeAhead
 from .vectors import (
     INT64,
     declare,
@@ -33,8 +34,6 @@ TURNS = 2
 """Of a round of the loop, a turn being one k: it reloads the pointers that the registers have no room for. (Rounds of one turn,
 on an Intel Xeon of 2023: the update of 784-32-32-10, batch 500, 8 % slower, of 784-1000-1000-10 4 %.)"""
 
-_BYTE_POINTER = ir.IntType(8).as_pointer()
-
 
 def _int64(number):
     return ir.Constant(INT64, number)
@@ -45,6 +44,7 @@ class ByStrides:
 
     name = "strides"
     modes = (STORE, UPDATE, STORE_PART, UPDATE_PART)
+    side_work = FetchAhead
 
     def __init__(self, builder, rows, a, si, sk):
         self.rows, self.si, self.sk = rows, si, sk
@@ -69,7 +69,8 @@ class ByRows:
     """Row i of A at the address places[i]; `a` points to the places."""
 
     name = "rows"
-    modes = (RECTIFY, STORE, MASK, SCALE)
+    modes = (RECTIFY,)
+    side_work = FetchAhead
     carried = ()
 
     def __init__(self, builder, rows, a, unused, unused_too):
@@ -87,11 +88,20 @@ class ByRows:
         return []
 
 
+class ByRowsTransposing(ByRows):
+    """The same, which meanwhile transposes the panel of W that is multiplied with next."""
+
+    name = "rows_transposing"
+    modes = (STORE, MASK, SCALE)
+    side_work = TransposeAhead
+
+
 class ByColumns:
     """A = X^T, row k of X at the address places[k], from column `first` on; `a` points to the places."""
 
     name = "columns"
     modes = (STORE, UPDATE)
+    side_work = FetchAhead
     carried = ()
 
     def __init__(self, builder, rows, a, first, unused):
@@ -125,54 +135,6 @@ def tile_arguments(element):
     return [*sizes, pointer, INT64, INT64, pointer, INT64, pointer, INT64, pointer, element, INT64, INT64]
 
 
-class _Plan:
-    """The memory to ask for. Carried: the line, how many rounds are left in its row, and where the next row's number stands."""
-
-    def __init__(self, builder, function, ahead, a, depth):
-        start = builder.block
-        planned, begin = (function.append_basic_block(name) for name in ("planned", "begin"))
-        builder.cbranch(builder.icmp_signed("!=", ahead, _int64(0)), planned, begin)
-        builder.position_at_end(planned)
-        plan = builder.inttoptr(ahead, INT64.as_pointer())
-        numbers, base, stride, line_step, rounds = (
-            builder.load(builder.gep(plan, [_int64(field)])) for field in range(5)
-        )
-        self._base, self._stride = base, stride
-        first_line, second = self.next_row(builder, numbers)
-        builder.branch(begin)
-        builder.position_at_end(begin)
-
-        def merged(otherwise, value):
-            phi = builder.phi(INT64)
-            phi.add_incoming(otherwise, start)
-            phi.add_incoming(value, planned)
-            return phi
-
-        undefined = ir.Constant(INT64, ir.Undefined)
-        # Without rows to fetch ahead the loop asks again and again for a line that is there.
-        line = merged(a, first_line)
-        self._line_step = merged(_int64(0), line_step)
-        self._rounds = merged(depth, rounds)
-        following = merged(_int64(0), second)
-        self._base, self._stride = merged(undefined, base), merged(undefined, stride)
-        self.carried = [line, self._rounds, following]
-
-    def next_row(self, builder, numbers):
-        """Where the row begins whose number stands at `numbers`, and where the number after it stands."""
-        row = builder.load(builder.inttoptr(numbers, INT64.as_pointer()))
-        place = builder.add(self._base, builder.mul(row, self._stride))
-        return place, builder.add(numbers, _int64(8))
-
-    def same_row(self, builder, line, left, numbers):
-        """What is carried to the next turn within a row; `left` is 0 when that ends."""
-        return [builder.add(line, self._line_step), builder.sub(left, _int64(1)), numbers]
-
-    def other_row(self, builder, numbers):
-        """What is carried to the next turn where another row begins."""
-        line, following = self.next_row(builder, numbers)
-        return [line, self._rounds, following]
-
-
 def _merge(phis, values):
     """Complete the phis with the values that come from each block; return them."""
     for block, incoming in values.items():
@@ -195,15 +157,19 @@ class _Tile:
         self.builder = builder = ir.IRBuilder(function.append_basic_block("entry"))
         self.reader = reader(builder, rows, a, first, second)
         # C is needed only after the loop: fetch it meanwhile. Weights come from the third-level cache: without this a step of
-        # 784-1000-1000-10 takes 1.5 times as long.
-        if UPDATE in reader.modes:
-            with builder.if_then(builder.icmp_signed("==", self.mode, _int64(UPDATE))):
-                for row in self._c_rows():
-                    for offset in range(0, vectors * self.vector.count, 64 * 8 // self.bits):
-                        prefetch(builder, builder.gep(row, [_int64(offset)]), write=True)
-        self.plan = _Plan(builder, function, ahead, builder.ptrtoint(a, INT64), depth)
+        # 784-1000-1000-10 takes 1.5 times as long. (Gradients were read by another thread: 784-2500-...-10 1.5 % longer.)
+        for mode in reader.modes:
+            if mode in (UPDATE, MASK, SCALE):
+                with builder.if_then(builder.icmp_signed("==", self.mode, _int64(mode))):
+                    self._fetch_c()
+        self.side_work = reader.side_work(builder, ahead, element, a, depth)
         self.results = self._loop()
         self._endings(reader.modes)
+
+    def _fetch_c(self):
+        for row in self._c_rows():
+            for offset in range(0, self.vectors * self.vector.count, 64 * 8 // self.bits):
+                prefetch(self.builder, self.builder.gep(row, [_int64(offset)]), write=True)
 
     def _c_rows(self):
         """Where C's rows begin: computed where they are needed, as the loop has no registers to keep them in."""
@@ -233,32 +199,33 @@ class _Tile:
 
     def _loop(self):
         """The sums, as vectors [row][vector]: rounds of two turns, and a last turn where `depth` is odd."""
-        builder, plan, carried = self.builder, self.plan, len(self.reader.carried)
-        loop, more, other_row, rest, last, done = (
-            self.function.append_basic_block(name)
-            for name in ("loop", "more", "other_row", "rest", "last", "done")
+        builder, side, carried = self.builder, self.side_work, len(self.reader.carried)
+        loop, more, due, rest, last, done = (
+            self.function.append_basic_block(name) for name in ("loop", "more", "due", "rest", "last", "done")
         )
         begin = builder.block
         start = [_int64(0), self.b, *self.reader.carried, *[self.zero] * (self.rows * self.vectors)]
         even = builder.and_(self.depth, _int64(-TURNS))
         builder.cbranch(builder.icmp_signed(">", even, _int64(0)), loop, rest)
         builder.position_at_end(loop)
-        line, left, numbers, *state = phis = [builder.phi(value.type) for value in (*plan.carried, *start)]
-        prefetch(builder, builder.inttoptr(line, _BYTE_POINTER), near=2)
+        phis = [builder.phi(value.type) for value in (*side.carried, *start)]
+        beside, state = phis[: len(side.carried)], phis[len(side.carried) :]
+        side.begin_round(builder, *beside)
         for _ in range(TURNS):
             state = self._turn(carried, *state)
-        same_row = plan.same_row(builder, line, left, numbers)
+        beside, is_due = side.end_round(builder, *beside)
         builder.cbranch(builder.icmp_signed("<", state[0], even), more, rest)
         builder.position_at_end(more)
-        builder.cbranch(builder.icmp_signed("==", same_row[1], _int64(0)), other_row, loop)
-        builder.position_at_end(other_row)
-        new_row = plan.other_row(builder, numbers)
+        builder.cbranch(is_due, due, loop)
+        builder.position_at_end(due)
+        after_due = side.due(builder, *beside)
         builder.branch(loop)
-        _merge(
-            phis, {begin: [*plan.carried, *start], more: [*same_row, *state], other_row: [*new_row, *state]}
-        )
+        _merge(phis, {begin: [*side.carried, *start], more: [*beside, *state], due: [*after_due, *state]})
         builder.position_at_end(rest)
-        state = _merge([builder.phi(value.type) for value in start], {begin: start, loop: state})
+        phis = [builder.phi(value.type) for value in (*side.carried, *start)]
+        _merge(phis, {begin: [*side.carried, *start], loop: [*beside, *state]})
+        beside, state = phis[: len(side.carried)], phis[len(side.carried) :]
+        side.leave(builder, *beside)
         builder.cbranch(builder.icmp_signed("<", state[0], self.depth), last, done)
         builder.position_at_end(last)
         final = self._turn(carried, *state)

@@ -40,6 +40,7 @@ from .slices import count_slices
 from .sparse import sparse_forward, sparse_update
 from .sync import atomic_load, atomic_store, barrier, share
 from .tile import ROWS_AHEAD, address, fetch_line
+from .transpose_ahead import JOB_WORDS
 
 # Words of the array `objective`: the address of the loss, what it is called with (see losses.py), and bytes a row of the targets.
 LOSS, TARGETS, TARGET_STRIDE, ROW_WEIGHTS, TARGET_BYTES = range(5)
@@ -122,7 +123,7 @@ def _loss(first, last, layer, outputs, gradients, batch, objective, numbers, tot
 @helper
 def _propagate(
     thread, threads, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs, gradients,
-    scratch, x_start, x_stride, data, batch, following, plan, counting, places, queues, results, partial,
+    scratch, x_start, x_stride, data, batch, following, plan, job, places, queues, results, partial,
 ):  # fmt: skip
     """Forward, loss, backward and update of a batch, or the gradient of a slice; False if the team was told to give up.
 
@@ -203,7 +204,7 @@ def _propagate(
             below = table[index - 1]
             queue = queue_of(queues, 1, below[PADDED_OUT] // vector, strips(rows), thread, threads)
             dz = address(places, (layers + 1 + index) * places.shape[1])
-            backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, plan, counting)
+            backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, job)
             if not barrier(sync, threads):
                 return False
         elif compressed:
@@ -224,7 +225,7 @@ def _propagate(
 @helper
 def _step(
     thread, threads, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs, gradients,
-    scratch, sums, x_start, x_stride, data, batch, following, plan, counting, places, queues, results, slice_rows, partials,
+    scratch, sums, x_start, x_stride, data, batch, following, plan, job, places, queues, results, slice_rows, partials,
 ):  # fmt: skip
     """One training step; False if the team was told to give up. As `_propagate` and train_steps.
 
@@ -257,7 +258,7 @@ def _step(
                 place = address(partials, part * parameters.size) if cut else 0
                 if not _propagate(
                     member, members, sync, table, constants, inputs, objective, how, settings, key, parameters, moments, outputs,
-                    gradients, scratch, x_start, x_stride, data, batch[first:last], following, plan, counting, places,
+                    gradients, scratch, x_start, x_stride, data, batch[first:last], following, plan, job, places,
                     shared if not cut else alone, (row_losses[first:last], row_correct[first:last]),
                     (place, number > first_slice),
                 ):  # fmt: skip
@@ -314,8 +315,7 @@ def train_steps(
     queues = np.empty(QUEUES_WORDS, dtype=np.int64), np.empty(QUEUES_WORDS, dtype=np.int64)
     for some in queues:
         open_queues(sync, thread, some)
-    plan = np.empty(PLAN_WORDS, dtype=np.int64)
-    widest = 0  # not max(): Numba takes 0.35 s longer
+    plan, job = np.empty(PLAN_WORDS, dtype=np.int64), np.empty(JOB_WORDS, dtype=np.int64)
     own = np.empty(table.shape, dtype=np.int64)  # of slices, the rows behind those of the threads before
     rows_before = thread * slice_rows
     for index in range(table.shape[0]):
@@ -323,9 +323,6 @@ def train_steps(
         for column in range(COLUMNS):  # not layer[:] =, see _gather
             layer[column] = table[index, column]
         layer[OUTPUT] += rows_before * layer[STRIDE]
-        widest = max(widest, layer[PADDED_OUT])
-    counting = np.empty(widest, dtype=np.int64)
-    count_up(0, 1, counting)
     ahead = np.empty((batch_size if bounds.size > 0 else 0, 2), dtype=np.int64)
     data = (X, row_starts, columns, stored, bounds, values, indices, pointers, ahead)
     layers, itemsize = table.shape[0], outputs.itemsize
@@ -352,7 +349,7 @@ def train_steps(
             thread, threads, address_of_sync, own, constants, inputs, (objective, numbers, totals[step]), how, settings[step],
             subkey(stream, first_step + step), parameters, moments, outputs, gradients, scratch, sums,
             x_start + rows_before * x_stride, x_stride, data,
-            batch, following, plan, counting, places, queues, (row_losses, row_correct),
+            batch, following, plan, job, places, queues, (row_losses, row_correct),
             slice_rows, partials,
         ):  # fmt: skip
             break
