@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -228,12 +229,12 @@ class MLP:
         """
         arguments = {name: value for name, value in locals().items() if name not in ("self", "X", "y")}
         run = prepare(self, X, y, **arguments)
-        self._parameters.check_finite(run.backend.threads(run.threads))
+        self._parameters.check_finite(run.look)
         return trainer.train(self, self._parameters, run)
 
     def predict_proba(self, X: Any, threads: int | None = None) -> np.ndarray:
         """Return the outputs (n, sizes[-1]): probabilities after softmax or sigmoid, where the loss has one."""
-        checked = checks.check_X(X, self.sizes[0], self.dtype, look=False)
+        checked = checks.check_X(X, self.sizes[0], self.dtype, look=None)
         outputs, finite = backends.get("jit").predict_and_look(self, checked, checks.check_threads(threads))
         if not finite:
             checks.check_X(X, self.sizes[0], self.dtype)
@@ -256,16 +257,16 @@ class MLP:
     def evaluate(self, X: Any, y: Any, threads: int | None = None) -> Evaluation:
         """Return the mean loss, the accuracy (None for losses of values) and the number of samples of (X, y)."""
         backend, threads = backends.get("jit"), checks.check_threads(threads)
-        X, y = self.check_samples(X, y, threads=backend.threads(threads))
+        X, y = self.check_samples(X, y, look=partial(backend.all_finite, threads=threads))
         row_losses, correct = backend.losses(self, X, y, threads)
         self._check_result(bool(np.isfinite(row_losses).all()))
         return Evaluation.of(self.loss, row_losses, correct)
 
     def check_samples(
-        self, X: Any, y: Any, names: tuple[str, str] = ("X", "y"), threads: int = 1
+        self, X: Any, y: Any, names: tuple[str, str] = ("X", "y"), look: checks.Look = checks.all_finite
     ) -> tuple[Any, np.ndarray]:
         """Return X and the targets y as the backends take them. Raises TypeError and ValueError, which name them."""
-        X = checks.check_X(X, self.sizes[0], self.dtype, names[0], threads=threads)
+        X = checks.check_X(X, self.sizes[0], self.dtype, names[0], look)
         return X, losses.check_targets(self.loss, y, len(X), self.sizes[-1], self.dtype, names[1])
 
     def save(self, path: str | os.PathLike[str]) -> None:

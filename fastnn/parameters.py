@@ -95,9 +95,9 @@ class Parameters:
         self.weights = ParameterList("weights", views[0::2])
         self.biases = ParameterList("biases", views[1::2])
 
-    def check_finite(self, threads: int = 1) -> None:
+    def check_finite(self, look: checks.Look = checks.all_finite) -> None:
         """Raise ValueError naming the first NaN or infinity: writing into an array bypasses assignment."""
-        if checks.first_not_finite(self.arena, threads) is None:
+        if checks.first_not_finite(self.arena, look) is None:
             return
         for parameters in (self.weights, self.biases):
             for index, array in enumerate(parameters):

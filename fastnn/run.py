@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,8 @@ class Run:
     """The checked arguments of one call of `fit`."""
 
     backend: type[Backend]
+    look: checks.Look
+    """Whether numbers are finite, as the backend finds it out."""
     X: np.ndarray | CSR
     targets: np.ndarray
     row_weights: np.ndarray | None
@@ -81,8 +84,8 @@ def prepare(
 ) -> Run:
     """Check the arguments of `fit`, which says what they are. Raises TypeError and ValueError, which name them."""
     chosen_backend, threads = backends.get(backend), checks.check_threads(threads)
-    lookers = chosen_backend.threads(threads)
-    X, targets = net.check_samples(X, y, threads=lookers)
+    look = partial(chosen_backend.all_finite, threads=threads)
+    X, targets = net.check_samples(X, y, look=look)
     epochs = checks.whole_number(epochs, "epochs")
     chosen = optimizers.resolve(optimizer, learning_rate)
     budget = time_budget
@@ -92,10 +95,11 @@ def prepare(
         )
     return Run(
         backend=chosen_backend,
+        look=look,
         X=X,
         targets=targets,
         row_weights=_row_weights(net, targets, sample_weight, class_weight),
-        validation=_check_validation(net, validation, lookers),
+        validation=_check_validation(net, validation, look),
         epochs=epochs,
         batches=lay_out(
             batch_size,
@@ -153,7 +157,7 @@ def _fraction(value: Any, name: str) -> float:
 
 
 def _check_validation(
-    net: "MLP", validation: Any, threads: int
+    net: "MLP", validation: Any, look: checks.Look
 ) -> tuple[np.ndarray | CSR, np.ndarray] | None:
     if validation is None:
         return None
@@ -161,7 +165,7 @@ def _check_validation(
         raise TypeError(f"validation is {checks.describe(validation)}; a pair (X, y) is needed")
     if len(validation) != 2:
         raise ValueError(f"validation has {len(validation)} items; a pair (X, y) is needed")
-    return net.check_samples(*validation, ("validation X", "validation y"), threads)
+    return net.check_samples(*validation, ("validation X", "validation y"), look)
 
 
 def _check_augment(augment: Any, X: np.ndarray | CSR, net: "MLP") -> Augment | None:

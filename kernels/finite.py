@@ -4,6 +4,9 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
+from ._jit import team_kernel
+from .sync import share
+from .tile import address
 from .vectors import (
     INT64,
     counted_loop,
@@ -73,3 +76,10 @@ def all_finite(typingctx, place, count, kind):
         return builder.call(_finite_function(builder.module, kind.type), [pointer, count])
 
     return types.int64(types.intp, types.intp, kind), codegen
+
+
+@team_kernel
+def find_finite(thread, threads, sync, x, start, stop, finite):
+    """finite[thread] = 1 if all of the thread's share of x[start:stop] are finite, else 0; x (n,), finite (threads,) int64."""
+    first, last = share(stop - start, thread, threads)
+    finite[thread] = all_finite(address(x, start + first), last - first, x.dtype.type(0))

@@ -14,7 +14,7 @@ from .processor import VECTOR_BYTES
 from .row_product import columns_at_once, pack_row, packed_row_product, room_for_row, row_product
 from .shares import LONG, QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of
 from .sparse import sparse_forward
-from .sync import barrier
+from .sync import barrier, share
 from .tile import address
 from .train import LOSS, ROW_WEIGHTS, TARGET_STRIDE, TARGETS
 
@@ -110,8 +110,8 @@ def infer_rows(
     restore_denormals(state)
 
 
-@jit
-def layer_rows(X, weights, b, Z):
+@team_kernel
+def layer_rows(thread, threads, sync, X, weights, b, Z):
     """Z = X W + b with infer_few's bits; X (n, fan_in), Z (n, fan_out), weights W's rows in one dimension.
 
     Some columns for a few rows, then the next ones: W comes from far away once for all of them, not once for each.
@@ -123,15 +123,17 @@ def layer_rows(X, weights, b, Z):
         np.empty((_ROWS_AT_ONCE, room), dtype=np.int32),
     )
     counts = np.empty(_ROWS_AT_ONCE, dtype=np.int64)
+    step = columns_at_once(X.itemsize)
+    first, last = share((b.size + step - 1) // step, thread, threads)
     for start in range(0, X.shape[0], _ROWS_AT_ONCE):
         rows = min(_ROWS_AT_ONCE, X.shape[0] - start)
         for row in range(rows):
             counts[row] = pack_row(X[start + row], values[row], indices[row])
-        for column in range(0, b.size, columns_at_once(X.itemsize)):
+        for column in range(first * step, last * step, step):
             for row in range(rows):
                 packed_row_product(counts[row], values[row], indices[row], weights, Z[start + row], column)
         for row in range(start, start + rows):
-            for j in range(b.size):
+            for j in range(first * step, min(last * step, b.size)):
                 Z[row, j] += b[j]
     restore_denormals(state)
 

@@ -5,6 +5,7 @@ p * 2 * lanes and on, for all fan_in rows, row after row. The forward product re
 update writes back the same tiles. Activations and their gradients are row-major, with rows padded to whole vectors.
 """
 
+import threading
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -116,37 +117,59 @@ def make_layout(sizes, activations, dtype, rows, gathers=False, block=0):
     return Layout(dtype, table, constants, input_stride, parameters, rows, outputs, scratch)
 
 
-def _views(layout, layer, weight, arena):
-    """Yield views of a weight matrix (fan_in, fan_out) and of the arena that hold the same numbers, shaped alike.
+# Numbers that are worth a thread of their own, which takes 0.1 ms to start: they take 0.4 ms.
+_EACH = 2**19
 
-    All whole panels are one pair: NumPy copies 2500 x 2000 numbers in 2.1 ms, and panel by panel in 4.7.
+
+def _views(layout, arena, weights, biases):
+    """Pairs of views of what a user sees and of the arena, which hold the same numbers, shaped alike.
+
+    All whole panels of a layer are one pair: NumPy copies 2500 x 2000 numbers in 2.1 ms, and panel by panel in 4.7.
     """
-    fan_in, fan_out, padded, start = (int(value) for value in layout.table[layer, :4])
     panel = VECTORS * lanes(layout.dtype.itemsize)
-    count = fan_out // panel
-    whole = count * panel
-    stored = arena[start : start + fan_in * padded]
-    yield (
-        weight[:, :whole].reshape(fan_in, count, panel).transpose(1, 0, 2),
-        stored[: fan_in * whole].reshape(count, fan_in, panel),
-    )
-    if whole < fan_out:
-        yield weight[:, whole:], stored[fan_in * whole :].reshape(fan_in, -1)[:, : fan_out - whole]
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        fan_in, fan_out, padded, start, bias_start = (int(value) for value in layout.table[layer, :5])
+        count = fan_out // panel
+        whole = count * panel
+        stored = arena[start : start + fan_in * padded]
+        yield (
+            weight[:, :whole].reshape(fan_in, count, panel).transpose(1, 0, 2),
+            stored[: fan_in * whole].reshape(count, fan_in, panel),
+        )
+        if whole < fan_out:
+            yield weight[:, whole:], stored[fan_in * whole :].reshape(fan_in, -1)[:, : fan_out - whole]
+        yield bias, arena[bias_start : bias_start + fan_out]
 
 
-def pack_parameters(layout, weights, biases, arena):
+def _copy(pairs, count, threads):
+    """target[...] = source for pairs of them, `count` numbers together, by so many threads at most.
+
+    NumPy copies without Python's lock: 12 million parameters in 2.4 ms on two threads, and in 5 to 8 on one, from fresh memory
+    in 16. (An Intel Xeon of 2023.)
+    """
+    threads = max(1, min(threads, count // _EACH))
+
+    def copy(thread):
+        for target, source in pairs:
+            first, last = (len(target) * end // threads for end in (thread, thread + 1))
+            target[first:last] = source[first:last]
+
+    others = [threading.Thread(target=copy, args=(thread,)) for thread in range(1, threads)]
+    for other in others:
+        other.start()
+    try:
+        copy(0)
+    finally:  # Ctrl-C
+        for other in others:
+            other.join()
+
+
+def pack_parameters(layout, weights, biases, arena, threads=1):
     """Copy weights (fan_in, fan_out) and biases (fan_out,) into the arena; its padding must be zero and stays so."""
-    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        for seen, stored in _views(layout, layer, weight, arena):
-            stored[...] = seen
-        start = layout.table[layer, BIAS]
-        arena[start : start + bias.size] = bias
+    pairs = [(stored, seen) for seen, stored in _views(layout, arena, weights, biases)]
+    _copy(pairs, layout.parameters, threads)
 
 
-def unpack_parameters(layout, arena, weights, biases):
+def unpack_parameters(layout, arena, weights, biases, threads=1):
     """Copy the arena's parameters back into weights and biases, in place."""
-    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        for seen, stored in _views(layout, layer, weight, arena):
-            seen[...] = stored
-        start = layout.table[layer, BIAS]
-        bias[...] = arena[start : start + bias.size]
+    _copy(list(_views(layout, arena, weights, biases)), layout.parameters, threads)

@@ -1,10 +1,14 @@
 """Bad calls: each raises a TypeError or ValueError that names the argument, what came and what is needed."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import fastnn
+from fastnn.backends.look import look
 from fastnn.checks import first_not_finite
+from fastnn.kernels.threads import Team
 from fastnn.optimizers import SGD, Adam
 
 X = np.linspace(0, 1, 40, dtype=np.float32).reshape(10, 4)
@@ -429,16 +433,19 @@ def test_a_number_that_is_not_finite_is_found_in_large_arrays(dtype, value, leas
         assert first_not_finite(with_value(array, place, value, dtype)) == place
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 100])
-def test_several_threads_find_the_first_number_that_is_not_finite(threads, monkeypatch):
-    monkeypatch.setattr("fastnn.checks._BLOCK", 1024)
-    array = np.ones((100, 999))
-    assert first_not_finite(array, threads) is None
-    for place in [(0, 0), (34, 7), (99, 998)]:
-        damaged = with_value(array, place, np.nan)
-        assert first_not_finite(damaged, threads) == place
-        damaged[place[0] :, 998] = np.inf
-        assert first_not_finite(damaged, threads) == place
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_several_threads_find_the_number_that_is_not_finite(threads, dtype, monkeypatch):
+    monkeypatch.setattr("fastnn.backends.look._AT_ONCE", 20_000)
+    array = np.ones((100, 999), dtype)
+    with Team(threads) as team:
+        look_in_team = partial(look, team=team)
+        assert look_in_team(array) and look_in_team(array[:0])
+        for place in [(0, 0), (34, 7), (99, 998)]:
+            damaged = with_value(array, place, np.nan)
+            assert not look_in_team(damaged)
+            damaged[place[0] :, 998] = np.inf
+            assert first_not_finite(damaged, look_in_team) == place
 
 
 def test_unknown_name():

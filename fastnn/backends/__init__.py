@@ -105,8 +105,8 @@ class Backend(Protocol):
         """End worker threads; may be called twice."""
 
     @staticmethod
-    def threads(asked: int | None) -> int:
-        """Return how many threads may be used where so many are asked for, or None as many as make sense."""
+    def all_finite(array: np.ndarray, threads: int | None) -> bool:
+        """Say whether all of a C-contiguous array's floats are finite; looked at by so many threads at most."""
 
     @staticmethod
     def gradients(
@@ -129,7 +129,9 @@ class Backend(Protocol):
         """Return each row's loss (float64), and whether its outputs are right (int64)."""
 
     @staticmethod
-    def inspect(net: "MLP", X: np.ndarray | CSR) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def inspect(
+        net: "MLP", X: np.ndarray | CSR, threads: int | None = None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return every layer's outputs, the hidden ones' after their activation f, and the hidden ones' f'."""
 
 

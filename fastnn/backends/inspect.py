@@ -8,26 +8,31 @@ from ..csr import CSR
 from ..kernels.arrays import plain
 from ..kernels.functions import function_address
 from ..kernels.infer import layer_rows
+from ..kernels.threads import get_num_threads, team_of
 from .functions import activation_kernel
 
 _BLOCK_NUMBERS = 2**18  # of sparse inputs, that are made dense together
 
+# Weights that are worth a thread of their own, which may have to be woken: they take 0.2 ms.
+_WEIGHTS_EACH = 2**18
 
-def layer_outputs(net, X):
-    """The outputs of every layer, (n, units) each, and of each hidden one f'(Z), its activation's slopes.
+
+def layer_outputs(net, X, threads):
+    """The outputs of every layer, (n, units) each, and of each hidden one f'(Z), its activation's slopes; by so many threads.
 
     Hidden layers' after their activation, the last layer's as the loss gets them; nothing is dropped out.
     """
     outputs, slopes = [], []
     below = X
-    for layer, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
-        Z = np.empty((len(X), b.size), net.dtype)
-        for rows in _blocks(below):
-            layer_rows(plain(below[rows]), W.reshape(-1), b, Z[rows])
-        if layer < len(net.activations):
-            slopes.append(_activate(net.activations[layer], Z))
-        outputs.append(Z)
-        below = Z
+    with team_of(max(1, min(get_num_threads(threads), net.arena.size // _WEIGHTS_EACH))) as team:
+        for layer, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+            Z = np.empty((len(X), b.size), net.dtype)
+            for rows in _blocks(below):
+                team.run(layer_rows, plain(below[rows]), W.reshape(-1), b, Z[rows])
+            if layer < len(net.activations):
+                slopes.append(_activate(net.activations[layer], Z))
+            outputs.append(Z)
+            below = Z
     return outputs, slopes
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from numba import types
 
 from .. import kernels
-from ..checks import first_not_finite
 from ..csr import CSR
 from ..kernels import update
 from ..kernels._jit import require_jit
@@ -38,7 +37,7 @@ from ..kernels.optimize import (
 )
 from ..kernels.random import make_key
 from ..kernels.slices import apply_partials, apply_partials_arguments
-from ..kernels.threads import ALONE, Team, compiled
+from ..kernels.threads import ALONE, Team, compiled, team_of
 from ..kernels.threads import get_num_threads as get_num_threads
 from ..kernels.threads import set_num_threads as set_num_threads
 from ..kernels.train import ALONE_FROM, ALONE_SECONDS, train_steps
@@ -46,6 +45,7 @@ from ..parameters import Parameters
 from . import Chunk, Task, inference
 from .inputs import goes_over_non_zeros, room_for, stored_rows
 from .inspect import layer_outputs
+from .look import look, useful_lookers
 from .network import drop_settings, dropper_address, network_layout, objective
 from .pace import Pace
 from .settings import settings_table
@@ -79,6 +79,7 @@ def warm_up():
         JitBackend.predict_proba(net, np.zeros((100, 2), dtype), None)
         JitBackend.losses(net, X, y, None)
         JitBackend.inspect(net, X)
+        JitBackend.all_finite(X, None)
         kernels.matmul(X, X)
         kernels.relu(X)
         kernels.softmax(X)
@@ -174,7 +175,8 @@ class JitBackend:
 
     def push(self):
         """Read the network's parameters."""
-        pack_parameters(self._layout, self._net.weights, self._net.biases, self._parameters)
+        net = self._net
+        pack_parameters(self._layout, net.weights, net.biases, self._parameters, self._team.threads)
         if self._how[AVERAGES] >= 0:
             self._moments[self._how[AVERAGES]] = self._parameters
         self._in_network = not self._moments.size
@@ -183,7 +185,8 @@ class JitBackend:
         """Write the trained parameters, or their average, into the network."""
         averages = self._how[AVERAGES]
         arena = self._parameters if averages < 0 else self._moments[averages]
-        unpack_parameters(self._layout, arena, self._net.weights, self._net.biases)
+        net = self._net
+        unpack_parameters(self._layout, arena, net.weights, net.biases, self._team.threads)
         self._in_network = not self._moments.size
 
     def is_in_network(self):
@@ -192,7 +195,7 @@ class JitBackend:
 
     def is_finite(self):
         """Whether no parameter is NaN or infinite."""
-        return first_not_finite(self._parameters, self._team.threads) is None
+        return look(self._parameters, self._team)
 
     def snapshot(self, over=None):
         """A copy of the parameters and moments, over an earlier one if that is given: fresh memory takes as long again."""
@@ -320,9 +323,11 @@ class JitBackend:
         return arguments, (losses, correct, totals), (targets, weights)
 
     @staticmethod
-    def threads(asked):
-        """Return how many threads may be used where so many are asked for, or None."""
-        return get_num_threads(asked)
+    def all_finite(array, threads):
+        """Say whether all of a C-contiguous array's floats are finite; looked at by so many threads at most."""
+        require_jit()
+        with team_of(useful_lookers(array.size, get_num_threads(threads))) as team:
+            return look(array, team)
 
     @staticmethod
     def gradients(net, X, targets, row_weights=None, threads=None):
@@ -357,6 +362,6 @@ class JitBackend:
         return inference.losses(net, X, targets, threads)
 
     @staticmethod
-    def inspect(net, X):
+    def inspect(net, X, threads=None):
         """Return every layer's outputs, and the slopes of the hidden ones' activations."""
-        return layer_outputs(net, X)
+        return layer_outputs(net, X, threads)

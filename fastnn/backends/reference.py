@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import reference
+from .. import checks, reference
 from ..csr import CSR
 from ..reference.dropout import Masks, step_masks
 from ..reference.losses import PROBABILITIES, right_rows
@@ -142,9 +142,9 @@ class ReferenceBackend:
             setattr(self._rule.optimizer, moments(self._task.optimizer, self._rule)[name], rows)
 
     @staticmethod
-    def threads(asked: int | None) -> int:
-        """Return 1: plain Python has one."""
-        return 1
+    def all_finite(array: np.ndarray, threads: int | None) -> bool:
+        """Say whether all of a C-contiguous array's floats are finite."""
+        return checks.all_finite(array)
 
     @staticmethod
     def gradients(
@@ -186,7 +186,9 @@ class ReferenceBackend:
         return losses, right
 
     @staticmethod
-    def inspect(net: "MLP", X: np.ndarray | CSR) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def inspect(
+        net: "MLP", X: np.ndarray | CSR, threads: int | None = None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return every layer's outputs, the hidden ones' after their activation f, and the hidden ones' f'; float64."""
         pairs = what(net)["activation"]
         Z, A = forward(*_lists(net), X.tolist(), pairs)

@@ -17,7 +17,7 @@ _LARGE_WEIGHTS = 3.0  # times those of He's initialisation
 _GROWN_WEIGHTS = 10.0  # times those at the start
 _LARGE_UPDATE = 1.0  # times the weights
 _LARGE_RATE = 100.0  # whatever the optimiser
-_SAMPLE = 50_000  # weights: their root mean square is that of all to half a per cent
+_SAMPLE = 10_000  # weights: their root mean square is that of all to one per cent
 
 
 def root_mean_square(values: Any) -> float:

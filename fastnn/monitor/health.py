@@ -83,7 +83,7 @@ class Health:
         X = chunk.X[: len(rows)] if chunk.X is not None else take_rows(self._run.X, rows)
         case = _Case(net, chunk, epoch, rows, X, self._run.targets[rows])
         with np.errstate(all="ignore"):
-            outputs, slopes = self._run.backend.inspect(net, X)
+            outputs, slopes = self._run.backend.inspect(net, X, self._run.threads)
             if not np.isfinite(outputs[-1]).all():
                 return []  # the step itself will tell
             found = self._layers(case, outputs, slopes)

@@ -111,7 +111,7 @@ def _first_broken(
     Dropout is left out here; where it is to blame, the loss is.
     """
     backend, run = training.run.backend, training.run
-    outputs, _ = backend.inspect(start, X)
+    outputs, _ = backend.inspect(start, X, run.threads)
     last = len(outputs) - 1
     for layer, values in enumerate(outputs):
         if not np.isfinite(values).all():
