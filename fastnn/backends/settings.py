@@ -31,7 +31,7 @@ def settings_table(
         columns[update.AVERAGE] = np.where(steps == 0, 0.0, optimizer.average)
     table = np.zeros((learning_rates.size, 2, update.SETTINGS))
     for column, values in columns.items():
-        table[:, :, column] = np.broadcast_to(values, learning_rates.shape)[:, None]
+        table[:, :, column] = np.reshape(values, (-1, 1))  # one for all steps, or one each
     table[:, BIASES, update.MAX_NORM] = np.inf
     table[:, WEIGHTS, update.L1] = optimizer.l1
     if optimizer.decoupled:
