@@ -21,16 +21,19 @@ from .layout import (
     OUTPUT,
     PADDED_OUT,
     RELU,
+    REST,
     STRIDE,
     THRESHOLD,
     WEIGHTS,
+    WHOLE,
     A,
     B,
 )
 from .layout import SCALE as DROPOUT_SCALE
 from .optimize import DIRECT, MODE, apply_gradient
 from .processor import VECTOR_BYTES
-from .shares import LAST, THREAD, next_tiles
+from .rest import forward_rest, update_rest
+from .shares import LAST, THREAD, next_tiles, strip_cost
 from .slices import put
 from .sum_rows import sum_rows
 from .tile import (
@@ -61,6 +64,12 @@ def panels(columns, itemsize):
     """How many panels cover `columns`."""
     panel = VECTORS * (VECTOR_BYTES // itemsize)
     return (columns + panel - 1) // panel
+
+
+@helper
+def layer_cost(layer, itemsize):
+    """What a strip of a product with a layer's W costs, see shares.py."""
+    return strip_cost(layer[PADDED_OUT] * itemsize // VECTOR_BYTES, layer[REST] > 0)
 
 
 # Weights of so many bytes are in a second-level cache when their turn comes. The first tile of a panel of larger ones would wait
@@ -130,20 +139,23 @@ def forward(queue, rows, layer, constants, parameters, x, y, slopes, key, plan):
         start = begin % count * rows // count
         for tile in range(begin, end):
             stop = (tile % count + 1) * rows // count
-            multiply_rows(
-                stop - start,
-                width // vector,
-                fan_in,
-                x + 8 * start,
-                address(parameters, layer[WEIGHTS] + column * fan_in),
-                width,
-                address(y, layer[OUTPUT] + start * stride + column),
-                stride,
-                address(parameters, layer[BIAS] + column),
-                low,
-                RECTIFY,
-                plan_piece(plan, next_panel + tile % count * piece, piece, fan_in) if piece > 0 else 0,
-            )
+            if column == layer[WHOLE]:
+                forward_rest(start, stop, layer, parameters, x, y, low)
+            else:
+                multiply_rows(
+                    stop - start,
+                    width // vector,
+                    fan_in,
+                    x + 8 * start,
+                    address(parameters, layer[WEIGHTS] + column * fan_in),
+                    width,
+                    address(y, layer[OUTPUT] + start * stride + column),
+                    stride,
+                    address(parameters, layer[BIAS] + column),
+                    low,
+                    RECTIFY,
+                    plan_piece(plan, next_panel + tile % count * piece, piece, fan_in) if piece > 0 else 0,
+                )
             if layer[ACTIVATION] == CALLED:
                 activate(start, stop - start, column, width, layer, constants, y, slopes, key)
             start = stop
@@ -267,6 +279,12 @@ def update_layer(queue, rows, layer, how, settings, parameters, moments, x, grad
                 put(sums, kept + itemsize * place, adds)
             else:
                 apply_gradient(how, settings[1], parameters, moments, place, sums, width)
+        if column == layer[WHOLE]:
+            update_rest(
+                begin % count, (end - 1) % count + 1, count, rows, layer, how, settings[0], parameters, moments, x, dz, step,
+                target, factor, mode, scratch,
+            )  # fmt: skip
+            continue
         start = begin % count * fan_in // count
         for tile in range(begin, end):
             stop = (tile % count + 1) * fan_in // count

@@ -2,7 +2,8 @@
 
 A weight matrix (fan_in, fan_out) is stored as column panels, two vectors wide (the last may be one): panel p holds columns
 p * 2 * lanes and on, for all fan_in rows, row after row. The forward product reads a panel from start to end, and the
-update writes back the same tiles. Activations and their gradients are row-major, with rows padded to whole vectors.
+update writes back the same tiles. For training, a few columns beyond whole panels are kept behind them as rows, see rest_code.py.
+Activations and their gradients are row-major, with rows padded to whole vectors.
 """
 
 import threading
@@ -12,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from .arrays import ALIGNMENT
+from .rest_code import TOGETHER
 from .tile import ROWS, VECTORS, lanes
 
 # Columns of the table, one row a layer.
@@ -19,7 +21,11 @@ FAN_IN, FAN_OUT, PADDED_OUT, WEIGHTS, BIAS, OUTPUT, STRIDE, ACTIVATION, FUNCTION
     11
 )
 BATCH_ROW = 11  # which row of the batch OUTPUT is, where a thread works on some of its rows alone
-COLUMNS = 12
+WHOLE, REST = (
+    12,
+    13,
+)  # how many columns of W are in panels, the padding included, and how many are kept as rows
+COLUMNS = 14
 
 # What the register tile does by itself, and what it leaves to the functions whose addresses are FUNCTION and, where outputs are
 # dropped, DROPPER.
@@ -83,8 +89,24 @@ class Activation:
     scale: float = 1.0
 
 
-def make_layout(sizes, activations, dtype, rows, gathers=False, block=0):
+# A layer of fewer vectors of inputs gains nothing by rows.
+_LEAST_VECTORS = 4
+
+
+def _columns_as_rows(fan_in, fan_out, vector):
+    """How many columns beyond whole panels are kept as rows, multiples of what is done together; 0 if they fill half a vector."""
+    panel = VECTORS * vector
+    beyond = fan_out % panel
+    if fan_out < panel or fan_in < _LEAST_VECTORS * vector or 2 * beyond > vector:
+        return 0
+    rest = _round_up(beyond, TOGETHER)
+    return rest if rest <= vector else 0
+
+
+def make_layout(sizes, activations, dtype, rows, gathers=False, block=0, rest_from=None):
     """Lay out a network of layer `sizes` with one Activation per layer, for batches of up to `rows` rows.
+
+    Layers from `rest_from` on may keep some columns as rows.
 
     `gathers` says whether batches are gathered into the activations' arena, which they are where dense inputs are dropped out;
     where the inputs are compressed, see sparse.py, `block` is how many of their columns' gradients are held at once.
@@ -94,20 +116,24 @@ def make_layout(sizes, activations, dtype, rows, gathers=False, block=0):
     vector = lanes(itemsize)
     table = np.zeros((len(sizes) - 1, COLUMNS), dtype=np.int64)
     constants = np.zeros((len(sizes), 3), dtype=dtype)
+    panel = VECTORS * vector
     parameters = outputs = 0
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         padded = _round_up(fan_out, vector)
         stride = row_stride(fan_out, itemsize)
-        bias = parameters + fan_in * padded
+        whole, rest = padded, 0
+        if rest_from is not None and layer >= rest_from:
+            rest = _columns_as_rows(fan_in, fan_out, vector)
+            whole = fan_out // panel * panel if rest else padded
+        bias = parameters + fan_in * whole + _round_up(fan_in, vector) * rest
         follows = activations[layer]
         table[layer] = (
             fan_in, fan_out, padded, parameters, bias, outputs, stride, follows.code,
-            follows.function, follows.dropper, follows.threshold, 0,
+            follows.function, follows.dropper, follows.threshold, 0, whole, rest,
         )  # fmt: skip
         constants[layer] = follows.a, follows.b, follows.scale
         parameters = _round_up(bias + padded, ALIGNMENT // itemsize)
         outputs += _round_up(rows * stride, ALIGNMENT // itemsize)
-    panel = VECTORS * vector
     # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW, or a compressed block's part of a
     # panel, waits there for its update, and behind the tile is a panel of dZ.
     scratch = _round_up(
@@ -128,16 +154,20 @@ def _views(layout, arena, weights, biases):
     """
     panel = VECTORS * lanes(layout.dtype.itemsize)
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        fan_in, fan_out, padded, start, bias_start = (int(value) for value in layout.table[layer, :5])
+        fan_in, fan_out, _, start, bias_start = (int(value) for value in layout.table[layer, :5])
         count = fan_out // panel
         whole = count * panel
-        stored = arena[start : start + fan_in * padded]
+        stored = arena[start:bias_start]
         yield (
             weight[:, :whole].reshape(fan_in, count, panel).transpose(1, 0, 2),
             stored[: fan_in * whole].reshape(count, fan_in, panel),
         )
         if whole < fan_out:
-            yield weight[:, whole:], stored[fan_in * whole :].reshape(fan_in, -1)[:, : fan_out - whole]
+            beyond, rest = stored[fan_in * whole :], int(layout.table[layer, REST])
+            if rest:
+                yield weight[:, whole:].T, beyond.reshape(rest, -1)[: fan_out - whole, :fan_in]
+            else:
+                yield weight[:, whole:], beyond.reshape(fan_in, -1)[:, : fan_out - whole]
         yield bias, arena[bias_start : bias_start + fan_out]
 
 

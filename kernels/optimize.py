@@ -15,7 +15,7 @@ from numba import types
 
 from ._jit import helper, jit
 from .functions import call, view
-from .layout import BIAS, FAN_IN, PADDED_OUT, WEIGHTS
+from .layout import BIAS, FAN_IN, PADDED_OUT, REST, WEIGHTS, WHOLE
 from .processor import VECTOR_BYTES
 from .sync import barrier, share
 from .tile import VECTORS, address
@@ -95,7 +95,7 @@ def apply_kept(thread, threads, sync, table, how, settings, parameters, moments,
     for kind in range(2):
         settings[kind, FACTOR] = 1.0 if factor > 1.0 else factor
     for layer in table:
-        weights = layer[FAN_IN] * layer[PADDED_OUT]
+        weights = layer[BIAS] - layer[WEIGHTS]
         first, last = share((weights + RUN - 1) // RUN, thread, threads)
         for run in range(first, last):
             place = layer[WEIGHTS] + run * RUN
@@ -118,13 +118,19 @@ def limit_norms(thread, threads, table, how, settings, parameters, moments, sums
     for index in range(table.shape[0]):
         layer = table[index]
         fan_in, padded = layer[FAN_IN], layer[PADDED_OUT]
-        first, last = share((padded + panel - 1) // panel, thread, threads)
-        for column in range(first * panel, min(last * panel, padded), panel):
-            width = min(panel, padded - column)
-            start = layer[WEIGHTS] + column * fan_in
-            weights = parameters[start : start + fan_in * width]
+        whole_panels = (layer[WHOLE] + panel - 1) // panel
+        first, last = share(whole_panels + layer[REST], thread, threads)
+        for number in range(first, last):
+            if number < whole_panels:
+                height, width = fan_in, min(panel, layer[WHOLE] - number * panel)
+                start = layer[WEIGHTS] + number * panel * fan_in
+            else:  # a column that is kept as a row
+                first_row = layer[WEIGHTS] + layer[WHOLE] * fan_in
+                height, width = (layer[BIAS] - first_row) // layer[REST], 1
+                start = first_row + (number - whole_panels) * height
+            weights = parameters[start : start + height * width]
             if index < table.shape[0] - 1:
-                _limit_panel(weights, fan_in, width, limit, sums)
+                _limit_panel(weights, height, width, limit, sums)
             if how[AVERAGE] != 0:
                 row = address(settings, 0)
                 averages = _row(how, AVERAGES, moments, start)

@@ -28,29 +28,36 @@ _OTHERS = 3
 # Tiles are taken in groups that have at least so many turns, which take about 1 us: it costs 10 ns, from another's share 0.2 us.
 LONG = 256
 
-# What a tile of one vector and one of two cost: 12 x 1 takes 0.65 of the time of 12 x 2, as it loads as many elements of A.
-_ONE_VECTOR, _TWO_VECTORS = 2, 3
+# What a tile of a few columns, one of one vector and one of two cost: 12 x 1 takes 0.65 of the time of 12 x 2, as it loads as
+# many elements of A, and 12 rows by 4 columns, see rest_code.py, 0.15.
+_FEW_COLUMNS, _ONE_VECTOR, _TWO_VECTORS = 1, 2, 3
 
 
 @helper
-def share_tiles(vectors, count, thread, threads):
-    """The tiles [first, last) of a product that belong to `thread`, so many vectors wide, `count` strips a panel.
+def strip_cost(vectors, few):
+    """What a strip of a product costs that is so many vectors wide, the last of which holds only a `few` columns or not."""
+    return _TWO_VECTORS * (vectors // VECTORS) + (_FEW_COLUMNS if few else _ONE_VECTOR * (vectors % VECTORS))
 
-    They are shared out by what they cost, as the last panel may have one vector. (784-100-10 has three panels of two and one
-    of one: with batches of 256, by number, one of two threads took 20 % longer than the other.)
+
+@helper
+def share_tiles(strip, count, thread, threads):
+    """The tiles [first, last) of a product that belong to `thread`, `count` strips a panel, of which each costs `strip` in all.
+
+    They are shared out by what they cost, as the last panel may be narrower. (784-100-10 with batches of 256, by number: one of
+    two threads took 20 % longer than the other.)
     """
-    wide = vectors // VECTORS * count  # tiles, and then come those of one vector
-    cost = _TWO_VECTORS * wide + _ONE_VECTOR * (vectors % VECTORS) * count
-    first, last = share(cost, thread, threads)
-    return _tile_at(first, wide), _tile_at(last, wide)
+    wide = strip // _TWO_VECTORS * count  # tiles of two vectors, and then come others
+    narrow = strip % _TWO_VECTORS
+    first, last = share(strip * count, thread, threads)
+    return _tile_at(first, wide, narrow), _tile_at(last, wide, narrow)
 
 
 @helper
-def _tile_at(cost, wide):
+def _tile_at(cost, wide, narrow):
     """The number of tiles that come nearest to this cost."""
     if cost <= _TWO_VECTORS * wide:
         return (cost + _TWO_VECTORS // 2) // _TWO_VECTORS
-    return wide + (cost - _TWO_VECTORS * wide + _ONE_VECTOR // 2) // _ONE_VECTOR
+    return wide + (cost - _TWO_VECTORS * wide + narrow // 2) // narrow
 
 
 @helper
@@ -69,20 +76,20 @@ THREAD, FIRST, LAST = 2, 4, 5
 
 
 @helper
-def queue_of(queues, slot, vectors, count, thread, threads):
+def queue_of(queues, slot, strip, count, thread, threads):
     """The queue of a phase in which all threads compute a product as in share_tiles, and help each other; slot is 0 or 1."""
-    first, last = share_tiles(vectors, count, thread, threads)
+    first, last = share_tiles(strip, count, thread, threads)
     if threads == 1:
-        return own_queue(queues, vectors, count, first, last)
+        return own_queue(queues, strip, count, first, last)
     queues[_TAGS + slot] = (queues[_TAGS + slot] + 1) & 127
-    return queues[_PLACE] + 8 * slot, queues[_TAGS + slot], thread, threads, first, last, vectors, count
+    return queues[_PLACE] + 8 * slot, queues[_TAGS + slot], thread, threads, first, last, strip, count
 
 
 @helper
-def own_queue(queues, vectors, count, first, last):
+def own_queue(queues, strip, count, first, last):
     """The queue of tiles [first, last) of such a product, which no other thread takes."""
     queues[_ALONE_TAG] = (queues[_ALONE_TAG] + 1) & 127
-    return address(queues, _ALONE), queues[_ALONE_TAG], 0, 1, first, last, vectors, count
+    return address(queues, _ALONE), queues[_ALONE_TAG], 0, 1, first, last, strip, count
 
 
 @helper
@@ -91,11 +98,11 @@ def next_tiles(queue, whose, depth):
 
     whose: queue[THREAD] at first, then what the last call returned. depth: turns a tile.
     """
-    place, tag, thread, threads, first, last, vectors, count = queue
+    place, tag, thread, threads, first, last, strip, count = queue
     least = max(1, LONG // max(1, depth))
     while True:
         if whose != thread:
-            first, last = share_tiles(vectors, count, whose, threads)
+            first, last = share_tiles(strip, count, whose, threads)
         begin, end = _take(
             place + 8 * THREAD_WORDS * whose, tag, first, last, count, least, whose == thread, threads == 1
         )

@@ -9,7 +9,7 @@ for the next tile.
 
 from llvmlite import ir
 
-from .vectors import INT32, INT64, load_vector, prefetch, store_vector, vector_type
+from .vectors import INT64, interleave, load_vector, prefetch, shuffle, store_vector, vector_type
 
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 _NEVER = 1 << 62  # rounds
@@ -175,31 +175,18 @@ class TransposeAhead:
         parts = [load_vector(builder, builder.inttoptr(place, pointer), part) for place in places]
         while len(parts) > 1:
             pairs = zip(parts[::2], parts[1::2], strict=True)
-            parts = [_shuffle(builder, a, b, range(2 * a.type.count)) for a, b in pairs]
+            parts = [shuffle(builder, a, b, range(2 * a.type.count)) for a, b in pairs]
         return parts[0]
 
     def _transposed(self, builder, vectors, size=1):
         """Vectors of rows within each 128 bits, as vectors of columns: runs of `size` numbers of two rows are interleaved."""
         if len(vectors) == 1:
             return vectors
-        together = self._together
-
-        def interleave(a, b, side):
-            lanes = []
-            for start in range(0, a.type.count, together):
-                for run in range(side * together // 2, (side + 1) * together // 2, size):
-                    own = range(start + run, start + run + size)
-                    lanes += [*own, *(lane + a.type.count for lane in own)]
-            return _shuffle(builder, a, b, lanes)
-
         pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
         return [
             column
             for side in (0, 1)
-            for column in self._transposed(builder, [interleave(a, b, side) for a, b in pairs], 2 * size)
+            for column in self._transposed(
+                builder, [interleave(builder, a, b, size, side) for a, b in pairs], 2 * size
+            )
         ]
-
-
-def _shuffle(builder, a, b, lanes):
-    lanes = list(lanes)
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT32, len(lanes)), lanes))

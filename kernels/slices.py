@@ -15,7 +15,7 @@ from numba import types
 
 from ._jit import helper, jit
 from .functions import view
-from .layout import BIAS, FAN_IN, PADDED_OUT, WEIGHTS
+from .layout import BIAS, PADDED_OUT, WEIGHTS
 from .optimize import apply_gradient
 from .sync import share
 from .tile import address
@@ -72,7 +72,7 @@ def apply_partials(thread, threads, parts, partials, table, how, settings, param
     """
     most = min(_RUN, scratch.size)
     for layer in table:
-        weights = layer[FAN_IN] * layer[PADDED_OUT]
+        weights = layer[BIAS] - layer[WEIGHTS]
         first, last = share((weights + most - 1) // most, thread, threads)
         for run in range(first, last):
             place = layer[WEIGHTS] + run * most

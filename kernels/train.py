@@ -18,6 +18,7 @@ from .layers import (
     backward,
     count_up,
     forward,
+    layer_cost,
     panels,
     strips,
     update_layer,
@@ -35,6 +36,7 @@ from .shares import (
     own_queue,
     queue_of,
     share_tiles,
+    strip_cost,
 )
 from .slices import count_slices
 from .sparse import sparse_forward, sparse_update
@@ -93,7 +95,7 @@ def _output_rows(thread, threads, rows, layer, itemsize):
     """The rows whose loss this thread computes: where one panel holds all classes, those whose logits it computed."""
     if panels(layer[PADDED_OUT], itemsize) == 1:
         count = strips(rows)
-        first, last = share_tiles(layer[PADDED_OUT] * itemsize // VECTOR_BYTES, count, thread, threads)
+        first, last = share_tiles(layer_cost(layer, itemsize), count, thread, threads)
         return first * rows // count, last * rows // count
     return share(rows, thread, threads)
 
@@ -178,13 +180,13 @@ def _propagate(
                 layer_key,
             )  # fmt: skip
         else:
-            wide, count = layer[PADDED_OUT] // vector, strips(rows)
+            strip, count = layer_cost(layer, itemsize), strips(rows)
             in_one_panel = index == layers - 1 and panels(layer[PADDED_OUT], itemsize) == 1
             if in_one_panel:
-                first, last = share_tiles(wide, count, thread, threads)
-                queue = own_queue(queues, wide, count, first, last)
+                first, last = share_tiles(strip, count, thread, threads)
+                queue = own_queue(queues, strip, count, first, last)
             else:
-                queue = queue_of(queues, 0, wide, count, thread, threads)
+                queue = queue_of(queues, 0, strip, count, thread, threads)
             forward(
                 queue, rows, layer, constants[index], parameters, address(places, index * places.shape[1]), outputs,
                 gradients, layer_key, plan,
@@ -202,7 +204,8 @@ def _propagate(
         layer = table[index]
         if index > 0:
             below = table[index - 1]
-            queue = queue_of(queues, 1, below[PADDED_OUT] // vector, strips(rows), thread, threads)
+            strip = strip_cost(below[PADDED_OUT] // vector, False)
+            queue = queue_of(queues, 1, strip, strips(rows), thread, threads)
             dz = address(places, (layers + 1 + index) * places.shape[1])
             backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, job)
             if not barrier(sync, threads):
@@ -214,9 +217,9 @@ def _propagate(
                 gradients, scratch, X, own_following, ahead,
             )  # fmt: skip
             continue
-        wide, count = layer[PADDED_OUT] // vector, strips(layer[FAN_IN])
+        strip, count = layer_cost(layer, itemsize), strips(layer[FAN_IN])
         update_layer(
-            queue_of(queues, 0 if index > 0 else 1, wide, count, thread, threads), rows, layer, how, settings,
+            queue_of(queues, 0 if index > 0 else 1, strip, count, thread, threads), rows, layer, how, settings,
             parameters, moments, address(places, index * places.shape[1]), gradients, scratch, partial,
         )  # fmt: skip
     return True

@@ -1,8 +1,9 @@
 """A panel of W^T made while the one before is multiplied with: the job that the tiles go on with, and what they leave undone."""
 
 from ._jit import helper
-from .layout import FAN_IN, FAN_OUT, PADDED_OUT, WEIGHTS
+from .layout import FAN_IN, FAN_OUT, REST, WEIGHTS, WHOLE
 from .processor import VECTOR_BYTES
+from .rest import rest_place
 from .side_work import TransposeAhead
 from .tile import TURNS, VECTORS, address
 from .transpose import transpose_block
@@ -52,14 +53,14 @@ def transpose_panel(layer, parameters, column, width, first, out):
     itemsize = out.itemsize
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
-    fan_in, padded = layer[FAN_IN], layer[PADDED_OUT]
+    fan_in = layer[FAN_IN]
     kind = out.dtype.type(0)
     for block in range(column, column + width, vector):
         whole = block + vector <= fan_in
-        for group in range(first, padded, vector):
+        for group in range(first, layer[WHOLE], vector):
             # Columns [group, group + vector) lie in a panel that is two vectors wide, or one at the end.
             panel_start = group // panel * panel
-            stride = min(panel, padded - panel_start)
+            stride = min(panel, layer[WHOLE] - panel_start)
             source = layer[WEIGHTS] + panel_start * fan_in + block * stride + group - panel_start
             target = group * width + block - column
             if whole:
@@ -69,3 +70,8 @@ def transpose_panel(layer, parameters, column, width, first, out):
                     for i in range(vector):
                         inside = block + i < fan_in
                         out[target + o * width + i] = parameters[source + i * stride + o] if inside else kind
+    for number in range(layer[REST]):
+        source = rest_place(layer, number, itemsize) + column
+        target = (layer[WHOLE] + number) * width
+        for i in range(width):
+            out[target + i] = parameters[source + i]

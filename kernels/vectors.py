@@ -44,6 +44,22 @@ def splat(builder, scalar, vector):
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INT32, vector.count), None))
 
 
+def shuffle(builder, a, b, lanes):
+    """The lanes of a, then of b, that have these numbers."""
+    lanes = list(lanes)
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT32, len(lanes)), lanes))
+
+
+def interleave(builder, a, b, size, side):
+    """Runs of `size` lanes of a and b in turn, within each 128 bits: of the lower half of those, or of the upper (`side` 1)."""
+    together = 16 // _itemsize(a.type.element)
+    lanes = []
+    for start in range(0, a.type.count, together):
+        for run in range(start + side * together // 2, start + (side + 1) * together // 2, size):
+            lanes += [*range(run, run + size), *range(a.type.count + run, a.type.count + run + size)]
+    return shuffle(builder, a, b, lanes)
+
+
 def _itemsize(element):
     return 4 if element in (ir.FloatType(), INT32) else 8
 

@@ -9,33 +9,38 @@ import pytest
 from fastnn.kernels._jit import jit, unkept
 from fastnn.kernels.jobs import QUEUES, sync_words
 from fastnn.kernels.layout import COLUMNS, FAN_OUT, PADDED_OUT
-from fastnn.kernels.shares import QUEUES_WORDS, THREAD, next_tiles, queue_of, share_tiles
+from fastnn.kernels.shares import QUEUES_WORDS, THREAD, next_tiles, queue_of, share_tiles, strip_cost
 from fastnn.kernels.sync import barrier, pause
 from fastnn.kernels.tile import ROWS, lanes
 from fastnn.kernels.train import _output_rows
 
 LANES = lanes(4)
 COST = {1: 2, 2: 3}
+FEW = 1  # what the last panel costs where it holds a few columns as rows
 
 
 # Parts of kernels, as functions of their own.
 one_share, output_rows = unkept(share_tiles.py_func), unkept(_output_rows.py_func)
+cost = unkept(strip_cost.py_func)
 
 
-def shares(vectors, strips, threads):
-    return [one_share(vectors, strips, thread, threads) for thread in range(threads)]
+def shares(vectors, few, strips, threads):
+    return [one_share(cost(vectors, few), strips, thread, threads) for thread in range(threads)]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 @pytest.mark.parametrize("strips", [1, 2, 9, 22])
-@pytest.mark.parametrize("vectors", [1, 2, 3, 7, 8, 63])
-def test_every_tile_has_one_thread_and_the_costs_are_alike(vectors, strips, threads):
-    tiles = [2] * (vectors // 2 * strips) + [1] * (vectors % 2 * strips)
-    cuts = shares(vectors, strips, threads)
+@pytest.mark.parametrize(
+    ("vectors", "few"),
+    [(1, False), (2, False), (3, False), (7, False), (8, False), (63, False), (3, True), (7, True)],
+)
+def test_every_tile_has_one_thread_and_the_costs_are_alike(vectors, few, strips, threads):
+    tiles = [COST[2]] * (vectors // 2 * strips) + [FEW if few else COST[1]] * (vectors % 2 * strips)
+    cuts = shares(vectors, few, strips, threads)
     assert cuts[0][0] == 0
     assert cuts[-1][1] == len(tiles)
     assert all(one[1] == other[0] for one, other in pairwise(cuts))
-    costs = [sum(COST[width] for width in tiles[first:last]) for first, last in cuts]
+    costs = [sum(tiles[first:last]) for first, last in cuts]
     assert max(costs) - min(costs) <= 2 * max(COST.values())
 
 
@@ -48,18 +53,18 @@ def test_a_thread_has_the_loss_of_the_rows_whose_logits_it_computes(strips, clas
     layer[FAN_OUT], layer[PADDED_OUT] = classes, -(-classes // LANES) * LANES
     rows = strips * ROWS - 1
     for thread in range(threads):
-        first, last = one_share(layer[PADDED_OUT] // LANES, strips, thread, threads)
+        first, last = one_share(cost(layer[PADDED_OUT] // LANES, False), strips, thread, threads)
         expected = first * rows // strips, last * rows // strips
         assert output_rows(thread, threads, rows, layer, 4) == expected
 
 
 @jit
-def _take_all(place, thread, threads, vectors, count, depth, phases, taken, pauses):
+def _take_all(place, thread, threads, strip, count, depth, phases, taken, pauses):
     """What a thread gets of each phase: taken[phase, tile] counts who took the tile; between phases no barrier."""
     queues = np.zeros(QUEUES_WORDS, dtype=np.int64)
     queues[0] = place
     for phase in range(phases):
-        queue = queue_of(queues, phase % 2, vectors, count, thread, threads)
+        queue = queue_of(queues, phase % 2, strip, count, thread, threads)
         whose = queue[THREAD]
         while True:
             begin, end, whose = next_tiles(queue, whose, depth)
@@ -84,7 +89,7 @@ def test_every_tile_of_every_phase_is_taken_once(threads, vectors, count):
     workers = [
         threading.Thread(
             target=_take_all,
-            args=(place, thread, threads, vectors, count, 300, 300, taken[thread], 3 * thread),
+            args=(place, thread, threads, cost(vectors, False), count, 300, 300, taken[thread], 3 * thread),
         )
         for thread in range(threads)
     ]
@@ -98,5 +103,5 @@ def test_every_tile_of_every_phase_is_taken_once(threads, vectors, count):
 def test_who_is_done_takes_from_a_thread_that_never_comes():
     sync = np.zeros(sync_words(2), np.int64)
     taken = np.zeros((1, 8 * 9), np.int64)
-    _take_all(sync.ctypes.data + 8 * QUEUES, 0, 2, 16, 9, 300, 1, taken, 0)
+    _take_all(sync.ctypes.data + 8 * QUEUES, 0, 2, cost(16, False), 9, 300, 1, taken, 0)
     assert (taken == 1).all()

@@ -154,7 +154,9 @@ class JitBackend:
         # Plain gradient descent changes the weights as it goes; the other optimisers need a block's gradient first.
         block = 0 if dense or self._how[MODE] == DIRECT else self._entries.largest_block
         rows = max(LEAST_CUT, self._team.threads * SLICE_ROWS) if parts else self._batch
-        self._layout = layout = network_layout(net, rows, dense and drops_inputs, block, task.dropout)
+        self._layout = layout = network_layout(
+            net, rows, dense and drops_inputs, block, task.dropout, rest_from=0 if dense else 1
+        )
         self._parameters = aligned_zeros(layout.parameters, dtype)
         self._moments = aligned_zeros(moments * layout.parameters, dtype).reshape(moments, layout.parameters)
         self._outputs = aligned_zeros(layout.activations, dtype)

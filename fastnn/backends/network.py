@@ -63,14 +63,16 @@ def activation_of(activation, dtype, dropout=0.0):
     return Activation(CALLED, address, a, b, dropper_address(dtype), threshold, scale)
 
 
-def network_layout(net, rows, gathers=False, block=0, dropout=()):
-    """The layout of `net` for batches of up to `rows` rows; `dropout` as in `Task`."""
+def network_layout(net, rows, gathers=False, block=0, dropout=(), rest_from=None):
+    """The layout of `net` for batches of up to `rows` rows; `dropout` as in `Task`, the others as in make_layout."""
     rates = dropout[1:] if dropout else [0.0] * len(net.activations)
     hidden = [
         activation_of(activation, net.dtype, rate)
         for activation, rate in zip(net.activations, rates, strict=True)
     ]
-    layout = make_layout(net.sizes, [*hidden, Activation(IDENTITY)], net.dtype, rows, gathers, block)
+    layout = make_layout(
+        net.sizes, [*hidden, Activation(IDENTITY)], net.dtype, rows, gathers, block, rest_from
+    )
     if dropout:
         layout.constants[-1, -1] = drop_settings(dropout[0])[1]
     return layout

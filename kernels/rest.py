@@ -1,0 +1,94 @@
+"""The columns of W beyond whole panels that are kept as rows: where they are, and a layer's products with them."""
+
+from ._jit import helper
+from .layout import BIAS, FAN_IN, OUTPUT, REST, STRIDE, WEIGHTS, WHOLE
+from .optimize import apply_gradient
+from .processor import VECTOR_BYTES
+from .rest_code import AT_ONCE, TOGETHER, multiply_rest, update_vectors
+from .tile import UPDATE, address
+
+
+@helper
+def rest_stride(layer, itemsize):
+    """Numbers from one to the next of the columns of W that are kept as rows."""
+    vector = VECTOR_BYTES // itemsize
+    return (layer[FAN_IN] + vector - 1) // vector * vector
+
+
+@helper
+def rest_place(layer, column, itemsize):
+    """Where the `column`-th of those begins in the parameters."""
+    return layer[WEIGHTS] + layer[WHOLE] * layer[FAN_IN] + column * rest_stride(layer, itemsize)
+
+
+@helper
+def forward_rest(start, stop, layer, parameters, x, y, low):
+    """The columns of Y of the columns of W that are kept as rows, in the rows [start, stop)."""
+    groups = (stop - start + AT_ONCE - 1) // AT_ONCE
+    first = start
+    for group in range(groups):
+        last = start + (group + 1) * (stop - start) // groups
+        for c in range(0, layer[REST], TOGETHER):
+            column = layer[WHOLE] + c
+            multiply_rest(
+                last - first,
+                x + 8 * first,
+                layer[FAN_IN],
+                address(parameters, rest_place(layer, c, y.itemsize)),
+                rest_stride(layer, y.itemsize),
+                address(y, layer[OUTPUT] + first * layer[STRIDE] + column),
+                layer[STRIDE],
+                address(parameters, layer[BIAS] + column),
+                low,
+            )
+        first = last
+
+
+@helper
+def update_rest(
+    begin,
+    end,
+    count,
+    rows,
+    layer,
+    how,
+    settings,
+    parameters,
+    moments,
+    x,
+    dz,
+    step,
+    target,
+    factor,
+    mode,
+    scratch,
+):
+    """Update the columns of W that are kept as rows, the tiles [begin, end) of `count`; see update_layer."""
+    itemsize = parameters.itemsize
+    vector, stride = VECTOR_BYTES // itemsize, rest_stride(layer, itemsize)
+    start, stop = begin * (stride // vector) // count, end * (stride // vector) // count  # vectors of a row
+    groups = (stop - start + AT_ONCE - 1) // AT_ONCE
+    first = start
+    for group in range(groups):
+        last = start + (group + 1) * (stop - start) // groups
+        width = (last - first) * vector
+        for c in range(0, layer[REST], TOGETHER):
+            place = rest_place(layer, c, itemsize) + first * vector
+            update_vectors(
+                last - first,
+                x,
+                rows,
+                first * vector,
+                layer[FAN_IN] - first * vector,
+                dz + itemsize * c,
+                step,
+                target + itemsize * place if target != 0 else address(scratch, 0),
+                stride if target != 0 else width,
+                factor,
+                1 if mode == UPDATE else 0,
+            )
+            if target == 0:
+                for row in range(TOGETHER):
+                    gradient = scratch[row * width : (row + 1) * width]
+                    apply_gradient(how, settings, parameters, moments, place + row * stride, gradient, width)
+        first = last
