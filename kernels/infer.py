@@ -8,8 +8,8 @@ from .denormals import flush_denormals, restore_denormals
 from .fetch_ahead import PLAN_WORDS
 from .finite import all_finite
 from .functions import call
-from .layers import count_up, forward, layer_cost, strips
-from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, RELU, STRIDE, A, B
+from .layers import count_up, forward, strips
+from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, PRODUCT_COST, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import columns_at_once, pack_row, packed_row_product, room_for_row, row_product
 from .shares import LONG, QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of
@@ -32,9 +32,8 @@ def _forward_layers(alone, rows, table, constants, parameters, compressed, entri
                 alone, 0, 1, rows, layer, constants[0], parameters, *entries, outputs, no_slopes, no_key
             )
         else:
-            strip = layer_cost(layer, outputs.itemsize)
             forward(
-                queue_of(alone, 0, strip, strips(rows), 0, 1), rows, layer, constants[index], parameters,
+                queue_of(alone, 0, layer[PRODUCT_COST], strips(rows), 0, 1), rows, layer, constants[index], parameters,
                 address(places, index * places.shape[1]), outputs, no_slopes, no_key, plan,
             )  # fmt: skip
 

@@ -21,7 +21,6 @@ from .layout import (
     OUTPUT,
     PADDED_OUT,
     RELU,
-    REST,
     STRIDE,
     THRESHOLD,
     WEIGHTS,
@@ -33,7 +32,7 @@ from .layout import SCALE as DROPOUT_SCALE
 from .optimize import DIRECT, MODE, apply_gradient
 from .processor import VECTOR_BYTES
 from .rest import forward_rest, update_rest
-from .shares import LAST, THREAD, next_tiles, strip_cost
+from .shares import LAST, THREAD, next_tiles
 from .slices import put
 from .sum_rows import sum_rows
 from .tile import (
@@ -64,12 +63,6 @@ def panels(columns, itemsize):
     """How many panels cover `columns`."""
     panel = VECTORS * (VECTOR_BYTES // itemsize)
     return (columns + panel - 1) // panel
-
-
-@helper
-def layer_cost(layer, itemsize):
-    """What a strip of a product with a layer's W costs, see shares.py."""
-    return strip_cost(layer[PADDED_OUT] * itemsize // VECTOR_BYTES, layer[REST] > 0)
 
 
 # Weights of so many bytes are in a second-level cache when their turn comes. The first tile of a panel of larger ones would wait

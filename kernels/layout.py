@@ -14,6 +14,7 @@ import numpy as np
 
 from .arrays import ALIGNMENT
 from .rest_code import TOGETHER
+from .shares import strip_cost
 from .tile import ROWS, VECTORS, lanes
 
 # Columns of the table, one row a layer.
@@ -21,11 +22,10 @@ FAN_IN, FAN_OUT, PADDED_OUT, WEIGHTS, BIAS, OUTPUT, STRIDE, ACTIVATION, FUNCTION
     11
 )
 BATCH_ROW = 11  # which row of the batch OUTPUT is, where a thread works on some of its rows alone
-WHOLE, REST = (
-    12,
-    13,
-)  # how many columns of W are in panels, the padding included, and how many are kept as rows
-COLUMNS = 14
+# How many columns of W are in panels, the padding included; how many are kept as rows, where those begin, and numbers from one to
+# the next. What a strip of a product that is as wide as the outputs costs, and of one with W, see shares.py.
+WHOLE, REST, REST_PLACE, REST_STRIDE, OUTPUT_COST, PRODUCT_COST = range(12, 18)
+COLUMNS = 18
 
 # What the register tile does by itself, and what it leaves to the functions whose addresses are FUNCTION and, where outputs are
 # dropped, DROPPER.
@@ -125,11 +125,13 @@ def make_layout(sizes, activations, dtype, rows, gathers=False, block=0, rest_fr
         if rest_from is not None and layer >= rest_from:
             rest = _columns_as_rows(fan_in, fan_out, vector)
             whole = fan_out // panel * panel if rest else padded
-        bias = parameters + fan_in * whole + _round_up(fan_in, vector) * rest
+        rest_place, rest_stride = parameters + fan_in * whole, _round_up(fan_in, vector)
+        bias = rest_place + rest_stride * rest
         follows = activations[layer]
         table[layer] = (
             fan_in, fan_out, padded, parameters, bias, outputs, stride, follows.code,
             follows.function, follows.dropper, follows.threshold, 0, whole, rest,
+            rest_place, rest_stride, strip_cost(padded // vector), strip_cost(padded // vector, rest > 0),
         )  # fmt: skip
         constants[layer] = follows.a, follows.b, follows.scale
         parameters = _round_up(bias + padded, ALIGNMENT // itemsize)

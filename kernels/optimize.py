@@ -15,7 +15,7 @@ from numba import types
 
 from ._jit import helper, jit
 from .functions import call, view
-from .layout import BIAS, FAN_IN, PADDED_OUT, REST, WEIGHTS, WHOLE
+from .layout import BIAS, FAN_IN, PADDED_OUT, REST, REST_PLACE, REST_STRIDE, WEIGHTS, WHOLE
 from .processor import VECTOR_BYTES
 from .sync import barrier, share
 from .tile import VECTORS, address
@@ -125,9 +125,8 @@ def limit_norms(thread, threads, table, how, settings, parameters, moments, sums
                 height, width = fan_in, min(panel, layer[WHOLE] - number * panel)
                 start = layer[WEIGHTS] + number * panel * fan_in
             else:  # a column that is kept as a row
-                first_row = layer[WEIGHTS] + layer[WHOLE] * fan_in
-                height, width = (layer[BIAS] - first_row) // layer[REST], 1
-                start = first_row + (number - whole_panels) * height
+                height, width = layer[REST_STRIDE], 1
+                start = layer[REST_PLACE] + (number - whole_panels) * height
             weights = parameters[start : start + height * width]
             if index < table.shape[0] - 1:
                 _limit_panel(weights, height, width, limit, sums)

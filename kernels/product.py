@@ -35,6 +35,8 @@ from .sync import barrier, share
 from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
 from .transpose import transpose_block, transpose_rows
 
+_strip_cost = helper(strip_cost)
+
 # Rows of B in a block whose tiles take long enough to ask for C meanwhile.
 _LONG = 128
 
@@ -345,7 +347,7 @@ def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace
             tiles, turns = here // strips_a_tile, span_count * strips_a_tile
             if by_strips:
                 vectors, turns = (columns + wide - 1) // wide * VECTORS, span_count * (wide // panel)
-            queue = queue_of(queues, 0, strip_cost(vectors, False), tiles, thread, threads)
+            queue = queue_of(queues, 0, _strip_cost(vectors), tiles, thread, threads)
             begin, end, whose = next_tiles(queue, queue[THREAD], turns)
             while begin < end:
                 if by_strips:

@@ -1,24 +1,11 @@
-"""The columns of W beyond whole panels that are kept as rows: where they are, and a layer's products with them."""
+"""A layer's products with the columns of W that are kept as rows, beyond whole panels."""
 
 from ._jit import helper
-from .layout import BIAS, FAN_IN, OUTPUT, REST, STRIDE, WEIGHTS, WHOLE
+from .layout import BIAS, FAN_IN, OUTPUT, REST, REST_PLACE, REST_STRIDE, STRIDE, WHOLE
 from .optimize import apply_gradient
 from .processor import VECTOR_BYTES
 from .rest_code import AT_ONCE, TOGETHER, multiply_rest, update_vectors
 from .tile import UPDATE, address
-
-
-@helper
-def rest_stride(layer, itemsize):
-    """Numbers from one to the next of the columns of W that are kept as rows."""
-    vector = VECTOR_BYTES // itemsize
-    return (layer[FAN_IN] + vector - 1) // vector * vector
-
-
-@helper
-def rest_place(layer, column, itemsize):
-    """Where the `column`-th of those begins in the parameters."""
-    return layer[WEIGHTS] + layer[WHOLE] * layer[FAN_IN] + column * rest_stride(layer, itemsize)
 
 
 @helper
@@ -34,8 +21,8 @@ def forward_rest(start, stop, layer, parameters, x, y, low):
                 last - first,
                 x + 8 * first,
                 layer[FAN_IN],
-                address(parameters, rest_place(layer, c, y.itemsize)),
-                rest_stride(layer, y.itemsize),
+                address(parameters, layer[REST_PLACE] + c * layer[REST_STRIDE]),
+                layer[REST_STRIDE],
                 address(y, layer[OUTPUT] + first * layer[STRIDE] + column),
                 layer[STRIDE],
                 address(parameters, layer[BIAS] + column),
@@ -65,7 +52,7 @@ def update_rest(
 ):
     """Update the columns of W that are kept as rows, the tiles [begin, end) of `count`; see update_layer."""
     itemsize = parameters.itemsize
-    vector, stride = VECTOR_BYTES // itemsize, rest_stride(layer, itemsize)
+    vector, stride = VECTOR_BYTES // itemsize, layer[REST_STRIDE]
     start, stop = begin * (stride // vector) // count, end * (stride // vector) // count  # vectors of a row
     groups = (stop - start + AT_ONCE - 1) // AT_ONCE
     first = start
@@ -73,7 +60,7 @@ def update_rest(
         last = start + (group + 1) * (stop - start) // groups
         width = (last - first) * vector
         for c in range(0, layer[REST], TOGETHER):
-            place = rest_place(layer, c, itemsize) + first * vector
+            place = layer[REST_PLACE] + c * stride + first * vector
             update_vectors(
                 last - first,
                 x,

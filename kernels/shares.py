@@ -33,8 +33,7 @@ LONG = 256
 _FEW_COLUMNS, _ONE_VECTOR, _TWO_VECTORS = 1, 2, 3
 
 
-@helper
-def strip_cost(vectors, few):
+def strip_cost(vectors, few=False):
     """What a strip of a product costs that is so many vectors wide, the last of which holds only a `few` columns or not."""
     return _TWO_VECTORS * (vectors // VECTORS) + (_FEW_COLUMNS if few else _ONE_VECTOR * (vectors % VECTORS))
 

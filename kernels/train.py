@@ -18,14 +18,23 @@ from .layers import (
     backward,
     count_up,
     forward,
-    layer_cost,
     panels,
     strips,
     update_layer,
 )
-from .layout import BATCH_ROW, COLUMNS, FAN_IN, FAN_OUT, OUTPUT, PADDED_OUT, SCALE, STRIDE
+from .layout import (
+    BATCH_ROW,
+    COLUMNS,
+    FAN_IN,
+    FAN_OUT,
+    OUTPUT,
+    OUTPUT_COST,
+    PADDED_OUT,
+    PRODUCT_COST,
+    SCALE,
+    STRIDE,
+)
 from .optimize import APPLY_KEPT, APPLY_PARTIALS, LIMIT_NORMS
-from .processor import VECTOR_BYTES
 from .random import subkey
 from .shares import (
     LONG,
@@ -36,7 +45,6 @@ from .shares import (
     own_queue,
     queue_of,
     share_tiles,
-    strip_cost,
 )
 from .slices import count_slices
 from .sparse import sparse_forward, sparse_update
@@ -95,7 +103,7 @@ def _output_rows(thread, threads, rows, layer, itemsize):
     """The rows whose loss this thread computes: where one panel holds all classes, those whose logits it computed."""
     if panels(layer[PADDED_OUT], itemsize) == 1:
         count = strips(rows)
-        first, last = share_tiles(layer_cost(layer, itemsize), count, thread, threads)
+        first, last = share_tiles(layer[PRODUCT_COST], count, thread, threads)
         return first * rows // count, last * rows // count
     return share(rows, thread, threads)
 
@@ -142,7 +150,6 @@ def _propagate(
     words, numbers, total = objective
     row_losses, row_correct = results
     itemsize = outputs.itemsize
-    vector = VECTOR_BYTES // itemsize
     rows = batch.size
     layers = table.shape[0]
     compressed = bounds.size > 0
@@ -180,7 +187,7 @@ def _propagate(
                 layer_key,
             )  # fmt: skip
         else:
-            strip, count = layer_cost(layer, itemsize), strips(rows)
+            strip, count = layer[PRODUCT_COST], strips(rows)
             in_one_panel = index == layers - 1 and panels(layer[PADDED_OUT], itemsize) == 1
             if in_one_panel:
                 first, last = share_tiles(strip, count, thread, threads)
@@ -204,8 +211,7 @@ def _propagate(
         layer = table[index]
         if index > 0:
             below = table[index - 1]
-            strip = strip_cost(below[PADDED_OUT] // vector, False)
-            queue = queue_of(queues, 1, strip, strips(rows), thread, threads)
+            queue = queue_of(queues, 1, below[OUTPUT_COST], strips(rows), thread, threads)
             dz = address(places, (layers + 1 + index) * places.shape[1])
             backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scratch, job)
             if not barrier(sync, threads):
@@ -217,7 +223,7 @@ def _propagate(
                 gradients, scratch, X, own_following, ahead,
             )  # fmt: skip
             continue
-        strip, count = layer_cost(layer, itemsize), strips(layer[FAN_IN])
+        strip, count = layer[PRODUCT_COST], strips(layer[FAN_IN])
         update_layer(
             queue_of(queues, 0 if index > 0 else 1, strip, count, thread, threads), rows, layer, how, settings,
             parameters, moments, address(places, index * places.shape[1]), gradients, scratch, partial,

@@ -1,9 +1,8 @@
 """A panel of W^T made while the one before is multiplied with: the job that the tiles go on with, and what they leave undone."""
 
 from ._jit import helper
-from .layout import FAN_IN, FAN_OUT, REST, WEIGHTS, WHOLE
+from .layout import FAN_IN, FAN_OUT, REST, REST_PLACE, REST_STRIDE, WEIGHTS, WHOLE
 from .processor import VECTOR_BYTES
-from .rest import rest_place
 from .side_work import TransposeAhead
 from .tile import TURNS, VECTORS, address
 from .transpose import transpose_block
@@ -71,7 +70,7 @@ def transpose_panel(layer, parameters, column, width, first, out):
                         inside = block + i < fan_in
                         out[target + o * width + i] = parameters[source + i * stride + o] if inside else kind
     for number in range(layer[REST]):
-        source = rest_place(layer, number, itemsize) + column
+        source = layer[REST_PLACE] + number * layer[REST_STRIDE] + column
         target = (layer[WHOLE] + number) * width
         for i in range(width):
             out[target + i] = parameters[source + i]

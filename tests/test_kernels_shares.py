@@ -8,7 +8,7 @@ import pytest
 
 from fastnn.kernels._jit import jit, unkept
 from fastnn.kernels.jobs import QUEUES, sync_words
-from fastnn.kernels.layout import COLUMNS, FAN_OUT, PADDED_OUT
+from fastnn.kernels.layout import COLUMNS, FAN_OUT, PADDED_OUT, PRODUCT_COST
 from fastnn.kernels.shares import QUEUES_WORDS, THREAD, next_tiles, queue_of, share_tiles, strip_cost
 from fastnn.kernels.sync import barrier, pause
 from fastnn.kernels.tile import ROWS, lanes
@@ -21,11 +21,10 @@ FEW = 1  # what the last panel costs where it holds a few columns as rows
 
 # Parts of kernels, as functions of their own.
 one_share, output_rows = unkept(share_tiles.py_func), unkept(_output_rows.py_func)
-cost = unkept(strip_cost.py_func)
 
 
 def shares(vectors, few, strips, threads):
-    return [one_share(cost(vectors, few), strips, thread, threads) for thread in range(threads)]
+    return [one_share(strip_cost(vectors, few), strips, thread, threads) for thread in range(threads)]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -51,9 +50,10 @@ def test_a_thread_has_the_loss_of_the_rows_whose_logits_it_computes(strips, clas
     """Where one panel holds all classes no barrier comes between the two."""
     layer = np.zeros(COLUMNS, np.int64)
     layer[FAN_OUT], layer[PADDED_OUT] = classes, -(-classes // LANES) * LANES
+    layer[PRODUCT_COST] = strip_cost(layer[PADDED_OUT] // LANES)
     rows = strips * ROWS - 1
     for thread in range(threads):
-        first, last = one_share(cost(layer[PADDED_OUT] // LANES, False), strips, thread, threads)
+        first, last = one_share(layer[PRODUCT_COST], strips, thread, threads)
         expected = first * rows // strips, last * rows // strips
         assert output_rows(thread, threads, rows, layer, 4) == expected
 
@@ -89,7 +89,17 @@ def test_every_tile_of_every_phase_is_taken_once(threads, vectors, count):
     workers = [
         threading.Thread(
             target=_take_all,
-            args=(place, thread, threads, cost(vectors, False), count, 300, 300, taken[thread], 3 * thread),
+            args=(
+                place,
+                thread,
+                threads,
+                strip_cost(vectors, False),
+                count,
+                300,
+                300,
+                taken[thread],
+                3 * thread,
+            ),
         )
         for thread in range(threads)
     ]
@@ -103,5 +113,5 @@ def test_every_tile_of_every_phase_is_taken_once(threads, vectors, count):
 def test_who_is_done_takes_from_a_thread_that_never_comes():
     sync = np.zeros(sync_words(2), np.int64)
     taken = np.zeros((1, 8 * 9), np.int64)
-    _take_all(sync.ctypes.data + 8 * QUEUES, 0, 2, cost(16, False), 9, 300, 1, taken, 0)
+    _take_all(sync.ctypes.data + 8 * QUEUES, 0, 2, strip_cost(16, False), 9, 300, 1, taken, 0)
     assert (taken == 1).all()
