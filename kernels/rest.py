@@ -33,23 +33,8 @@ def forward_rest(start, stop, layer, parameters, x, y, low):
 
 @helper
 def update_rest(
-    begin,
-    end,
-    count,
-    rows,
-    layer,
-    how,
-    settings,
-    parameters,
-    moments,
-    x,
-    dz,
-    step,
-    target,
-    factor,
-    mode,
-    scratch,
-):
+    begin, end, count, rows, layer, how, settings, parameters, moments, x, dz, step, target, factor, mode, scratch
+):  # fmt: skip
     """Update the columns of W that are kept as rows, the tiles [begin, end) of `count`; see update_layer."""
     itemsize = parameters.itemsize
     vector, stride = VECTOR_BYTES // itemsize, layer[REST_STRIDE]

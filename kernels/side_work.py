@@ -23,6 +23,29 @@ def _int64(number):
     return ir.Constant(INT64, number)
 
 
+class Nothing:
+    """No side work."""
+
+    carried = ()
+
+    def __init__(self, builder, ahead, element, a, depth):
+        pass
+
+    def begin_round(self, builder):
+        """Nothing."""
+
+    def end_round(self, builder):
+        """Nothing is carried, and never is anything due."""
+        return [], ir.Constant(ir.IntType(1), 0)
+
+    def due(self, builder):
+        """Nothing."""
+        return []
+
+    def leave(self, builder):
+        """Nothing."""
+
+
 class FetchAhead:
     """Asks for rows of memory, a line a round; `plan` is 0, or the address of the numbers that tile.py describes.
 

@@ -6,7 +6,7 @@ Each (rows, vectors) has a function of its own in the library (_library.py); a s
 from llvmlite import ir
 
 from .processor import host
-from .side_work import FetchAhead, TransposeAhead
+from .side_work import FetchAhead, Nothing, TransposeAhead
 from .vectors import (
     INT64,
     declare,
@@ -44,7 +44,7 @@ class ByStrides:
 
     name = "strides"
     modes = (STORE, UPDATE, STORE_PART, UPDATE_PART)
-    side_work = FetchAhead
+    side_work = narrow_side_work = FetchAhead
 
     def __init__(self, builder, rows, a, si, sk):
         self.rows, self.si, self.sk = rows, si, sk
@@ -70,7 +70,7 @@ class ByRows:
 
     name = "rows"
     modes = (RECTIFY,)
-    side_work = FetchAhead
+    side_work = narrow_side_work = FetchAhead
     carried = ()
 
     def __init__(self, builder, rows, a, unused, unused_too):
@@ -94,6 +94,7 @@ class ByRowsTransposing(ByRows):
     name = "rows_transposing"
     modes = (STORE, MASK, SCALE)
     side_work = TransposeAhead
+    narrow_side_work = Nothing  # after a narrow panel no other comes
 
 
 class ByColumns:
@@ -101,7 +102,7 @@ class ByColumns:
 
     name = "columns"
     modes = (STORE, UPDATE)
-    side_work = FetchAhead
+    side_work = narrow_side_work = FetchAhead
     carried = ()
 
     def __init__(self, builder, rows, a, first, unused):
@@ -162,7 +163,8 @@ class _Tile:
             if mode in (UPDATE, MASK, SCALE):
                 with builder.if_then(builder.icmp_signed("==", self.mode, _int64(mode))):
                     self._fetch_c()
-        self.side_work = reader.side_work(builder, ahead, element, a, depth)
+        side_work = reader.side_work if vectors == VECTORS else reader.narrow_side_work
+        self.side_work = side_work(builder, ahead, element, a, depth)
         self.results = self._loop()
         self._endings(reader.modes)
 

@@ -437,6 +437,7 @@ def test_a_number_that_is_not_finite_is_found_in_large_arrays(dtype, value, leas
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_several_threads_find_the_number_that_is_not_finite(threads, dtype, monkeypatch):
     monkeypatch.setattr("fastnn.backends.look._AT_ONCE", 20_000)
+    monkeypatch.setattr("fastnn.backends.look.MANY", 0)
     array = np.ones((100, 999), dtype)
     with Team(threads) as team:
         look_in_team = partial(look, team=team)

@@ -45,7 +45,7 @@ from ..parameters import Parameters
 from . import Chunk, Task, inference
 from .inputs import goes_over_non_zeros, room_for, stored_rows
 from .inspect import layer_outputs
-from .look import look, useful_lookers
+from .look import MANY, look, useful_lookers
 from .network import drop_settings, dropper_address, network_layout, objective
 from .pace import Pace
 from .settings import settings_table
@@ -81,7 +81,7 @@ def warm_up():
         JitBackend.predict_proba(net, np.zeros((100, 2), dtype), None)
         JitBackend.losses(net, X, y, None)
         JitBackend.inspect(net, X)
-        JitBackend.all_finite(X, None)
+        JitBackend.all_finite(np.zeros(MANY, dtype), None)
         kernels.matmul(X, X)
         kernels.relu(X)
         kernels.softmax(X)
