@@ -44,7 +44,7 @@ class ByStrides:
 
     name = "strides"
     modes = (STORE, UPDATE, STORE_PART, UPDATE_PART)
-    side_work = narrow_side_work = FetchAhead
+    side_work = side_work_of_small = FetchAhead
 
     def __init__(self, builder, rows, a, si, sk):
         self.rows, self.si, self.sk = rows, si, sk
@@ -70,7 +70,7 @@ class ByRows:
 
     name = "rows"
     modes = (RECTIFY,)
-    side_work = narrow_side_work = FetchAhead
+    side_work = side_work_of_small = FetchAhead
     carried = ()
 
     def __init__(self, builder, rows, a, unused, unused_too):
@@ -94,7 +94,8 @@ class ByRowsTransposing(ByRows):
     name = "rows_transposing"
     modes = (STORE, MASK, SCALE)
     side_work = TransposeAhead
-    narrow_side_work = Nothing  # after a narrow panel no other comes
+    # After a narrow panel no other comes, and strips of so few rows come alone: who uses the panel does what is left.
+    side_work_of_small = Nothing
 
 
 class ByColumns:
@@ -102,7 +103,7 @@ class ByColumns:
 
     name = "columns"
     modes = (STORE, UPDATE)
-    side_work = narrow_side_work = FetchAhead
+    side_work = side_work_of_small = FetchAhead
     carried = ()
 
     def __init__(self, builder, rows, a, first, unused):
@@ -163,7 +164,8 @@ class _Tile:
             if mode in (UPDATE, MASK, SCALE):
                 with builder.if_then(builder.icmp_signed("==", self.mode, _int64(mode))):
                     self._fetch_c()
-        side_work = reader.side_work if vectors == VECTORS else reader.narrow_side_work
+        large = vectors == VECTORS and 2 * rows >= ROWS
+        side_work = reader.side_work if large else reader.side_work_of_small
         self.side_work = side_work(builder, ahead, element, a, depth)
         self.results = self._loop()
         self._endings(reader.modes)
