@@ -207,6 +207,8 @@ def first_not_finite(array: np.ndarray, look: Look = all_finite) -> tuple[int, .
     if (flat.size <= _FEW and math.isfinite(_squares(flat))) or look(flat):
         return None
     start = _first_bad_block(flat)
+    if start is None:  # somebody has changed it meanwhile
+        return None
     place = start + int(np.isfinite(flat[start : start + _BLOCK]).argmin())
     return tuple(map(int, np.unravel_index(place, array.shape)))
 

@@ -136,8 +136,8 @@ def make_layout(sizes, activations, dtype, rows, gathers=False, block=0, rest_fr
         constants[layer] = follows.a, follows.b, follows.scale
         parameters = _round_up(bias + padded, ALIGNMENT // itemsize)
         outputs += _round_up(rows * stride, ALIGNMENT // itemsize)
-    # A transposed panel of W is one thread's second operand in dX = dZ W^T; a tile of dW, or a compressed block's part of a
-    # panel, waits there for its update, and behind the tile is a panel of dZ.
+    # Two transposed panels of W are one thread's second operands in dX = dZ W^T, the one in use and the next; a tile of dW, or a
+    # compressed block's part of a panel, waits there for its update, and behind the tile is a panel of dZ.
     scratch = _round_up(
         panel * max(2 * _round_up(max(sizes[1:]), vector), ROWS + rows, 2 * block), ALIGNMENT // itemsize
     )

@@ -5,10 +5,12 @@ LLVM does not tile registers by itself: plain loops reach a fifth of what the pr
     acc[i, j] = sum_k A[i, k] B[k, j]        i < rows, j < vectors * lanes, k = 0, 1, ... in this order
 
 with one fused multiply-add per element and k, whatever the tile's size: so an element's bits do not depend on how a
-product was cut into tiles. B is read as rows of whole vectors, A element by element. There are three tiles, by where A lies:
+product was cut into tiles. B is read as rows of whole vectors, A element by element. There are four tiles, by where A lies
+and what is done beside:
 
     multiply_tile       A[i, k] at a + i si + k sk: with free strides the same code reads A transposed
     multiply_rows       row i of A at the address places[i]: rows of X lie all over memory, and need not be gathered
+    multiply_rows_transposing    as multiply_rows, and meanwhile transposes what is needed next, see transpose_ahead.py
     multiply_columns    A = X^T, row k of X at places[k], from column `first` on: A[i, k] = X[k, first + i]
 
 What happens to acc is the `mode`; not every tile has every mode, see tile_code.py, which writes the code:
