@@ -61,3 +61,15 @@ def compiled_address(function, kinds, form):
     function.compile(kinds)
     compiled = function.overloads[kinds]
     return compiled.library.get_pointer_to_function(getattr(compiled.fndesc, form))
+
+
+def python_function(function, kinds):
+    """A `jit` function of Numba's for Python that takes arguments to be of these types without a look: 0.2 us less a call.
+
+    Of arrays it looks at the number of dimensions and the size of an element alone.
+    """
+    loaded = function.load(kinds)
+    if loaded is not None:
+        return loaded.entry_point
+    function.compile(kinds)
+    return function.overloads[kinds].entry_point

@@ -9,11 +9,13 @@ from weakref import WeakKeyDictionary
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.extending import intrinsic
 
 from ._jit import jit
 from ._kernel import compiled_address
 from ._machine_code import C
+from .vectors import INT64
 
 # To ask Numba again would take its locks, and a child that another thread forks meanwhile would wait for them for ever.
 _ADDRESSES = WeakKeyDictionary()
@@ -67,3 +69,22 @@ def view(typingctx, place, length, kind):
         return made._getvalue()
 
     return array(types.intp, types.intp, kind), codegen
+
+
+@intrinsic(prefer_literal=True)
+def stack_words(typingctx, count):
+    """An int64 array of so many words, a constant, in the memory of the kernel that calls this, which nobody has to free."""
+    array = types.Array(types.int64, 1, "C")
+
+    def codegen(context, builder, signature, arguments):
+        from numba.np.arrayobj import populate_array  # as above
+
+        words = cgutils.alloca_once(builder, ir.ArrayType(INT64, count.literal_value))
+        made = context.make_array(array)(context, builder)
+        data = builder.bitcast(words, INT64.as_pointer())
+        shape = [context.get_constant(types.intp, count.literal_value)]
+        size = context.get_constant(types.intp, 8)
+        populate_array(made, data=data, shape=shape, strides=[size], itemsize=size, meminfo=None)
+        return made._getvalue()
+
+    return array(count), codegen

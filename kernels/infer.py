@@ -7,7 +7,7 @@ from .compress import compress_batch
 from .denormals import flush_denormals, restore_denormals
 from .fetch_ahead import PLAN_WORDS
 from .finite import all_finite
-from .functions import call
+from .functions import call, stack_words
 from .layers import count_up, forward, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, PRODUCT_COST, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
@@ -40,23 +40,24 @@ def _forward_layers(alone, rows, table, constants, parameters, compressed, entri
 
 @team_kernel
 def infer_rows(
-    thread, threads, sync, table, constants, objective, numbers, transform, parameters, outputs, block, X, row_starts, columns,
-    stored, bounds, values, indices, pointers, probabilities, row_losses, row_correct, finite,
+    thread, threads, sync, table, constants, objective, numbers, transform, parameters, outputs, block, x_start, x_stride, X,
+    row_starts, columns, stored, bounds, values, indices, pointers, probabilities, row_losses, row_correct, finite,
 ):  # fmt: skip
     """Run the network on the rows of X (n, d), `block` rows at a time; threads that are done take blocks from others.
 
     With an objective (see train.py) row_losses and row_correct (n,) are written. Where that is empty, the outputs are, after
     the function at address `transform` (see losses.py), as `probabilities` (n, outputs).
     Where row_starts is not empty, X is a CSR matrix, as in train.py, and the others are each thread's room for a block's rows.
-    outputs (threads, activations) holds each thread's activations of one block.
+    outputs (threads, activations) holds each thread's activations of one block, and where x_stride is not 0, from x_start on, a
+    copy of the block's rows, so far apart.
     finite (threads,), 1 at first, becomes 0 where a thread met an element of X that is not finite.
     """
     state = flush_denormals()
     own = outputs[thread]
     layers = table.shape[0]
     # One for the blocks of rows, which threads share, and one for the tiles of a block, which is one thread's.
-    queues, alone = np.empty(QUEUES_WORDS, dtype=np.int64), np.empty(QUEUES_WORDS, dtype=np.int64)
-    plan = np.empty(PLAN_WORDS, dtype=np.int64)
+    queues, alone = stack_words(QUEUES_WORDS), stack_words(QUEUES_WORDS)
+    plan = stack_words(PLAN_WORDS)
     entries = (values[thread], indices[thread], pointers[thread])
     output = table[layers - 1]
     classes = output[FAN_OUT]
@@ -85,7 +86,14 @@ def infer_rows(
             else:
                 # The look also brings the block's rows into the second-level cache in one stream.
                 finite[thread] &= all_finite(address(X, start * X.shape[1]), batch.size * X.shape[1], one)
-                count_up(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
+                if x_stride > 0:
+                    for i in range(batch.size):
+                        source, target = X[start + i], own[x_start + i * x_stride :]
+                        for j in range(X.shape[1]):  # not target[:] = source, see _gather in train.py
+                            target[j] = source[j]
+                    count_up(address(own, x_start), x_stride * own.itemsize, places[0])
+                else:
+                    count_up(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])
             _forward_layers(
                 alone, batch.size, table, constants, parameters, compressed, entries, own, places, plan
             )
@@ -121,7 +129,7 @@ def layer_rows(thread, threads, sync, X, weights, b, Z):
         np.empty((_ROWS_AT_ONCE, room), dtype=X.dtype),
         np.empty((_ROWS_AT_ONCE, room), dtype=np.int32),
     )
-    counts = np.empty(_ROWS_AT_ONCE, dtype=np.int64)
+    counts = stack_words(_ROWS_AT_ONCE)
     step = columns_at_once(X.itemsize)
     first, last = share((b.size + step - 1) // step, thread, threads)
     for start in range(0, X.shape[0], _ROWS_AT_ONCE):

@@ -73,6 +73,32 @@ def type_key(kinds):
 _JOB_TYPE = ir.FunctionType(INT64, [INT64] * 4)
 
 
+def _call(context, builder, kernel, thread, threads, packed, arguments):
+    """LLVM's code of kernel(thread, threads, *packed), `packed` being a tuple of type `arguments`: whether it failed."""
+    unpacked = [builder.extract_value(packed, index) for index in range(len(arguments.types))]
+    kinds = [types.intp, types.intp, *arguments.types]
+    callee = context.call_conv.get_function_type(types.none, kinds)
+    status, _ = context.call_conv.call_function(
+        builder,
+        builder.inttoptr(kernel, callee.as_pointer()),
+        types.none,
+        kinds,
+        [thread, threads, *unpacked],
+    )
+    return status.is_error
+
+
+@intrinsic
+def call_kernel(typingctx, kernel, arguments):
+    """Call the kernel at an address as the only thread of a team, with a tuple's arguments, `sync` first; whether it failed."""
+
+    def codegen(context, builder, signature, values):
+        alone = [ir.Constant(INT64, number) for number in (0, 1)]
+        return _call(context, builder, values[0], *alone, values[1], arguments)
+
+    return types.boolean(types.intp, arguments), codegen
+
+
 @intrinsic
 def _unpacking(typingctx, arguments):
     """The address of job(thread, threads, kernel, block), which calls kernel(thread, threads, *arguments).
@@ -86,17 +112,8 @@ def _unpacking(typingctx, arguments):
         inside = ir.IRBuilder(job.append_basic_block())
         thread, threads, kernel, block = job.args
         packed = inside.load(inside.inttoptr(block, values[0].type.as_pointer()))
-        unpacked = [inside.extract_value(packed, index) for index in range(len(arguments.types))]
-        kinds = [types.intp, types.intp, *arguments.types]
-        callee = context.call_conv.get_function_type(types.none, kinds)
-        status, _ = context.call_conv.call_function(
-            inside,
-            inside.inttoptr(kernel, callee.as_pointer()),
-            types.none,
-            kinds,
-            [thread, threads, *unpacked],
-        )
-        inside.ret(inside.zext(status.is_error, INT64))
+        status = _call(context, inside, kernel, thread, threads, packed, arguments)
+        inside.ret(inside.zext(status, INT64))
         return builder.ptrtoint(job, INT64)
 
     return types.intp(arguments), codegen

@@ -1,11 +1,9 @@
 """The general matrix product C = A B on the register tile, cut up and packed as product_plan.py says."""
 
-import numpy as np
-
 from ._jit import helper, team_kernel
 from .copy_block import copy_block
 from .fetch_ahead import PLAN_WORDS, plan_rows, plan_tile
-from .functions import view
+from .functions import stack_words, view
 from .layers import count_up, strips
 from .processor import VECTOR_BYTES
 from .product_plan import (
@@ -323,9 +321,9 @@ def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace
     out = view(behind_a if turned else address(product, 0), product.size, one)
     panel = VECTORS * vector
     count, vectors = strips(rows), (columns + vector - 1) // vector
-    lines, counting = np.empty(PLAN_WORDS, dtype=np.int64), np.empty(ROWS, dtype=np.int64)
+    lines, counting = stack_words(PLAN_WORDS), stack_words(ROWS)
     count_up(0, 1, counting)
-    queues = np.empty(QUEUES_WORDS, dtype=np.int64)
+    queues = stack_words(QUEUES_WORDS)
     open_queues(sync, thread, queues)
     for span_start in range(0, depth, span):
         span_count = min(span, depth - span_start)

@@ -12,7 +12,7 @@ from .clock import clock
 from .compress import compress_batch, fetch_entries
 from .denormals import flush_denormals, restore_denormals
 from .fetch_ahead import PLAN_WORDS
-from .functions import call
+from .functions import call, stack_words
 from .jobs import LEAVE
 from .layers import (
     backward,
@@ -65,7 +65,7 @@ DROPPER, THRESHOLD = range(2)
 
 @helper
 def _gather(thread, threads, batch, batch_row, X, x, x_start, x_stride, inputs, scale, key):
-    """Copy rows of X (n, d) to x[x_start:], each thread its share, and drop out some of their elements.
+    """Copy rows of X (n, d) to x[x_start:], each thread its share, and drop out some of their elements if asked.
 
     batch_row: which row of the whole batch batch[0] is.
     """
@@ -77,11 +77,12 @@ def _gather(thread, threads, batch, batch_row, X, x, x_start, x_stride, inputs, 
         source = X[batch[i]]
         for j in range(columns):  # not target[:] = source: Numba compiles its error message for 2.5 s
             target[j] = source[j]
-        place = address(x, start)
-        call(
-            inputs[DROPPER],
-            (place, 0, 1, columns, x_stride, (batch_row + i) * columns, columns, inputs[THRESHOLD], scale, key),
-        )  # fmt: skip
+        if inputs[DROPPER] != 0:
+            counter = (batch_row + i) * columns
+            call(
+                inputs[DROPPER],
+                (address(x, start), 0, 1, columns, x_stride, counter, columns, inputs[THRESHOLD], scale, key),
+            )
 
 
 @helper
@@ -165,14 +166,14 @@ def _propagate(
             _drop_entries(
                 thread, threads, rows, X.shape[1], values, indices, pointers, inputs, scale, subkey(key, 0)
             )
-    elif inputs[DROPPER] != 0:
+    elif x_stride > 0:
         before = output[BATCH_ROW]
         _gather(thread, threads, batch, before, X, outputs, x_start, x_stride, inputs, scale, subkey(key, 0))
         count_up(address(outputs, x_start), x_stride * itemsize, places[0])
     else:
         for i in range(rows):
             places[0, i] = address(X, batch[i] * X.shape[1])
-    if (compressed or inputs[DROPPER] != 0) and not barrier(sync, threads):
+    if (compressed or x_stride > 0) and not barrier(sync, threads):
         return False
     first_ahead, last_ahead = share(following.size, thread, threads)
     if row_starts.size > 0:
@@ -321,10 +322,10 @@ def train_steps(
     state = flush_denormals()
     address_of_sync = address(sync, 0)
     scratch = scratches[thread]
-    queues = np.empty(QUEUES_WORDS, dtype=np.int64), np.empty(QUEUES_WORDS, dtype=np.int64)
+    queues = stack_words(QUEUES_WORDS), stack_words(QUEUES_WORDS)
     for some in queues:
         open_queues(sync, thread, some)
-    plan, job = np.empty(PLAN_WORDS, dtype=np.int64), np.empty(JOB_WORDS, dtype=np.int64)
+    plan, job = stack_words(PLAN_WORDS), stack_words(JOB_WORDS)
     own = np.empty(table.shape, dtype=np.int64)  # of slices, the rows behind those of the threads before
     rows_before = thread * slice_rows
     for index in range(table.shape[0]):

@@ -21,7 +21,7 @@ from fastnn.kernels.product_plan import (
     plan_product,
 )
 from fastnn.kernels.threads import team_of
-from fastnn.kernels.tile import ROWS
+from fastnn.kernels.tile import ROWS, VECTORS, lanes
 
 LAYOUTS = list(itertools.product([False, True], repeat=2))
 
@@ -38,6 +38,7 @@ def choose(monkeypatch):
         monkeypatch.setattr(operations, "threads_for_product", lambda: threads)
 
     monkeypatch.setattr(operations, "_SERIAL_WORK", 0)
+    monkeypatch.setattr(operations, "_repeated", {})
     monkeypatch.setattr(operations, "run_product", run)
     return choose
 
@@ -86,6 +87,27 @@ def test_what_is_turned():
     assert not turned(1024, 1024, 1024, transpose_a=True)
     assert not turned(500, 784, 32, transpose_a=False)
     assert not turned(2_000_000, 100, 3, transpose_a=True)  # C^T would take 24 MB
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("depth", "dtype"), [(1024, np.float32), (512, np.float64)])
+@pytest.mark.parametrize("columns", [20, 100])
+def test_rows_a_page_apart(depth, dtype, columns, layout, choose):
+    check((30, depth, columns), layout, dtype, choose)
+
+
+def test_what_is_read_where_it_lies():
+    """A, unless many panels use it, or more than one where its rows collide in the first-level cache; A^T has no such rows."""
+
+    def direct(rows, depth, columns, transpose_a=False):
+        return bool(plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[DIRECT_A])
+
+    width = VECTORS * lanes(4)
+    assert direct(50, 1000, 12 * width)
+    assert not direct(50, 1000, 13 * width)
+    assert direct(50, 1024, width)
+    assert not direct(50, 1024, 2 * width)
+    assert direct(1024, 50, 2 * width, transpose_a=True)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

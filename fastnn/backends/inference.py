@@ -12,7 +12,7 @@ from ..kernels.compress import no_entries
 from ..kernels.infer import infer_few, infer_rows
 from ..kernels.layout import IDENTITY, pack_parameters
 from ..kernels.threads import get_num_threads, team_of
-from .inputs import room_for, stored_rows
+from .inputs import gathers, room_for, stored_rows
 from .network import activation_of, network_layout, objective, transform_address
 
 # Rows that a forward pass takes through all layers at once: their activations stay in the second-level cache.
@@ -44,7 +44,7 @@ def losses(net, X, targets, threads):
 def _infer(net, X, words, numbers, outputs, threads):
     rows = len(X)
     block = min(_BLOCK_ROWS, rows)
-    layout = network_layout(net, block)
+    layout = network_layout(net, block, not isinstance(X, CSR) and gathers(net.sizes, net.dtype.itemsize))
     parameters = aligned_zeros(layout.parameters, net.dtype)
     pack_parameters(layout, net.weights, net.biases, parameters)
     work = 2 * rows * sum(a * b for a, b in pairwise(net.sizes))
@@ -62,8 +62,10 @@ def _infer(net, X, words, numbers, outputs, threads):
             numbers,
             transform_address(net.loss.probabilities, net.dtype),
             parameters,
-            aligned_zeros(team.threads * layout.outputs, net.dtype).reshape(team.threads, -1),
+            aligned_zeros(team.threads * layout.activations, net.dtype).reshape(team.threads, -1),
             block,
+            layout.inputs,
+            layout.input_stride,
             dense,
             *stored,
             entries.bounds,

@@ -43,7 +43,7 @@ from ..kernels.threads import set_num_threads as set_num_threads
 from ..kernels.train import ALONE_FROM, ALONE_SECONDS, train_steps
 from ..parameters import Parameters
 from . import Chunk, Task, inference
-from .inputs import goes_over_non_zeros, room_for, stored_rows
+from .inputs import gathers, goes_over_non_zeros, room_for, stored_rows
 from .inspect import layer_outputs
 from .look import MANY, look, useful_lookers
 from .network import drop_settings, dropper_address, network_layout, objective
@@ -154,8 +154,9 @@ class JitBackend:
         # Plain gradient descent changes the weights as it goes; the other optimisers need a block's gradient first.
         block = 0 if dense or self._how[MODE] == DIRECT else self._entries.largest_block
         rows = max(LEAST_CUT, self._team.threads * SLICE_ROWS) if parts else self._batch
+        gathered = dense and (drops_inputs or gathers(net.sizes, dtype.itemsize))
         self._layout = layout = network_layout(
-            net, rows, dense and drops_inputs, block, task.dropout, rest_from=0 if dense else 1
+            net, rows, gathered, block, task.dropout, rest_from=0 if dense else 1
         )
         self._parameters = aligned_zeros(layout.parameters, dtype)
         self._moments = aligned_zeros(moments * layout.parameters, dtype).reshape(moments, layout.parameters)
