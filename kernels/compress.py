@@ -34,8 +34,8 @@ from .vectors import (
 # Parts of dW that threads can share; a layer's passes may be fewer, then columns are cut into blocks. Each costs a loop's
 # start and end a row: three blocks instead of one, 3 % of a step of 784-32-32-10.
 _PARTS = 4
-# Two blocks at least: a pass's rows of W are 200 KB where there are 784 inputs, and on Zen 4, whose first table of pages holds 72,
-# 784-512-10 is 1.12 times as fast in two blocks, 1.13 in four; narrower layers have so many parts anyway.
+# Two blocks at least: a pass's rows of W are 200 KB where there are 784 inputs, and on Zen 4, whose first table of pages holds
+# 72, 784-512-10 is 1.12 times as fast in two blocks, 1.13 in four; narrower layers have so many parts anyway.
 _BLOCKS = 2
 
 

@@ -5,6 +5,7 @@ from .copy_block import copy_block
 from .fetch_ahead import PLAN_WORDS, plan_rows, plan_tile
 from .functions import stack_words, view
 from .layers import count_up, strips
+from .narrow_product import multiply_narrow
 from .processor import VECTOR_BYTES
 from .product_plan import (
     A_DEPTH,
@@ -16,6 +17,7 @@ from .product_plan import (
     DEEP,
     DIRECT_A,
     DIRECT_B,
+    NARROW,
     NUMBERS,
     PANELS,
     ROOM_A,
@@ -320,11 +322,14 @@ def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace
     b = view(address(stored_a, 0) if turned else address(stored_b, 0), depth * columns, one)
     out = view(behind_a if turned else address(product, 0), product.size, one)
     panel = VECTORS * vector
+    queues = stack_words(QUEUES_WORDS)
+    open_queues(sync, thread, queues)
+    if numbers[TAKES] == NARROW:
+        multiply_narrow(thread, threads, address(sync, 0), queues, numbers, a, b, out, packed_b)
+        return
     count, vectors = strips(rows), (columns + vector - 1) // vector
     lines, counting = stack_words(PLAN_WORDS), stack_words(ROWS)
     count_up(0, 1, counting)
-    queues = stack_words(QUEUES_WORDS)
-    open_queues(sync, thread, queues)
     for span_start in range(0, depth, span):
         span_count = min(span, depth - span_start)
         for block_start in range(0, count, block):

@@ -12,6 +12,7 @@ from fastnn.kernels.product_plan import (
     DEEP,
     DIRECT_A,
     DIRECT_B,
+    NARROW,
     ROOM_A,
     SPAN,
     STRIPS,
@@ -75,6 +76,50 @@ def test_turned(shape, layout, dtype, choose):
     check(shape, layout, dtype, choose)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("rows", [1, 7, 60, 150])
+@pytest.mark.parametrize(("depth", "columns"), [(512, 5), (512, 8), (333, 4), (641, 7), (199, 6)])
+def test_narrow(rows, depth, columns, transpose_b, dtype, choose, monkeypatch):
+    monkeypatch.setattr(product_plan, "_MUCH_LESS", 100)  # whether it pays or not
+    operations._product.cache_clear()
+    try:
+        numbers = plan_product(rows, columns, depth, False, transpose_b, np.dtype(dtype).itemsize, 1).numbers
+        assert numbers[TAKES] == NARROW
+        check((rows, depth, columns), (False, transpose_b), dtype, choose)
+    finally:
+        operations._product.cache_clear()
+
+
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("depth", [512, 331])
+def test_narrow_products_keep_nan_and_infinity_where_they_belong(depth, transpose_b):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((40, depth), dtype=np.float32)
+    b = rng.standard_normal((depth, 8), dtype=np.float32)
+    a[3, -1], a[17, 0], b[-1, 2], b[0, 7] = np.nan, np.inf, np.inf, np.nan
+    product = kernels.matmul(a, b.T.copy() if transpose_b else b, transpose_b=transpose_b)
+    with np.errstate(invalid="ignore"):
+        expected = a.astype(float) @ b.astype(float)
+    assert np.array_equal(np.isnan(product), np.isnan(expected))
+    assert np.array_equal(np.isinf(product), np.isinf(expected))
+    finite = np.isfinite(expected)
+    assert np.allclose(product[finite], expected[finite], atol=1e-4)
+
+
+def test_what_is_narrow():
+    """Few columns, of which a vector would be half padding, and A as it is stored."""
+
+    def narrow(rows, depth, columns, transpose_a=False):
+        return plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[TAKES] == NARROW
+
+    assert narrow(128, 512, 8)
+    assert not narrow(128, 512, 8, transpose_a=True)
+    assert not narrow(128, 512, 3)
+    assert not narrow(128, 512, lanes(4) + 1)
+    assert not narrow(128, 20, 8)  # to add up the lanes would take longer
+
+
 def test_what_is_turned():
     """Narrow products are, where A^T is stored even wide ones of odd widths; large and square ones are not."""
 
@@ -82,7 +127,7 @@ def test_what_is_turned():
         return bool(plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[TURNED])
 
     assert turned(128, 512, 10, transpose_a=True)
-    assert turned(128, 512, 10, transpose_a=False)
+    assert turned(128, 512, 3, transpose_a=False)
     assert turned(1000, 1000, 1, transpose_a=True)
     assert not turned(1024, 1024, 1024, transpose_a=True)
     assert not turned(500, 784, 32, transpose_a=False)
