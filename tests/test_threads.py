@@ -354,6 +354,57 @@ def test_affinity_mask():
     assert programs.run(code, one) == "1"
 
 
+@pytest.fixture
+def affinities(monkeypatch):
+    """What affinity masks were set to, as pairs (thread's number or 0, processors); four processors, the caller on the third."""
+    found = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *mask: found.append(mask), raising=False)
+    monkeypatch.setattr(kernel_threads, "_processor", lambda: 2)
+    return found
+
+
+def woken_twice(team):
+    """Have a team's threads run a job, fall asleep, and run another."""
+    seen = np.zeros((2, team.threads), np.int64)
+    for run in range(2):
+        while run == 1 and team.run(note, seen, run, wake=False):
+            time.sleep(0.01)
+        team.run(note, seen, run)
+    assert (seen > 0).all()
+
+
+def test_threads_are_woken_off_the_callers_processor(affinities):
+    """And may use all processors once they are awake."""
+    with Team(2, apart=True) as team:
+        woken_twice(team)
+        (member,) = team._members
+    # At the first time the thread may be too new to be known.
+    assert affinities[-2:] == [(member, {0, 1, 3}), (0, {0, 1, 2, 3})]
+
+
+def test_training_leaves_that_to_the_system(affinities):
+    with Team(2) as team:
+        woken_twice(team)
+    assert affinities == []
+
+
+def test_one_processor_is_used_by_all(affinities, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2})
+    with Team(2, apart=True) as team:
+        woken_twice(team)
+    assert affinities == []
+
+
+def test_a_system_that_refuses_masks_is_no_obstacle(affinities, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    with Team(2, apart=True) as team:
+        woken_twice(team)
+
+
 def test_who_was_waited_for_is_left_out_for_a_while(monkeypatch):
     """A product that takes far longer than its work needs is followed by products in the caller's thread alone."""
     now, teams = [100.0], []
