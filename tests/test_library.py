@@ -1,6 +1,6 @@
 """The register tiles on disk: a file of their own that kernels need, kept, found again, and compiled anew where it is no good.
 
-Each program multiplies two matrices, which takes one kernel and one library.
+Each program multiplies two matrices, which takes a few kernels and two libraries, of tiles and of columns kept as rows.
 """
 
 import importlib
@@ -37,9 +37,9 @@ def multiply(folder, **environment):
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    """A cache folder that holds the product and its tiles."""
+    """A cache folder that holds the product, its tiles and its columns kept as rows."""
     folder = tmp_path_factory.mktemp("filled")
-    assert multiply(folder) == (True, 1)
+    assert multiply(folder) == (True, 2)
     return folder
 
 
@@ -95,7 +95,7 @@ def test_open_to_other_users(warm):
 
 def test_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    assert multiply(tmp_path / "file" / "cache") == (True, 1)
+    assert multiply(tmp_path / "file" / "cache") == (True, 2)
 
 
 def test_processes_that_fill_it_at_once(tmp_path):
@@ -110,7 +110,7 @@ def test_processes_that_fill_it_at_once(tmp_path):
 def test_every_vector_width(tmp_path):
     widths = importlib.import_module("fastnn.kernels.processor").supported_widths()
     for width in widths:
-        assert multiply(tmp_path, FASTNN_VECTOR_WIDTH=width) == (True, 1)
+        assert multiply(tmp_path, FASTNN_VECTOR_WIDTH=width) == (True, 2)
         assert multiply(tmp_path, FASTNN_VECTOR_WIDTH=width) == (False, 0)
     assert len(list(tmp_path.rglob("fastnn_tile_f32_strides-*"))) == len(widths)
 
