@@ -83,31 +83,30 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
 
     """
     usual = type(a) is type(b) is np.ndarray and type(transpose_a) is type(transpose_b) is bool
-    if usual and type(out) is np.ndarray:
+    made = None
+    if usual and (out is None or type(out) is np.ndarray):
         kind = a.dtype
         repeated = _repeated.get(kind)
-        if (
-            repeated is not None
-            and b.dtype is kind
-            and out.dtype is kind
-            and a.ndim == b.ndim == out.ndim == 2
-            and out.flags.writeable
-        ):
-            workspace = _spare.pop(kind, _NO_WORKSPACE)  # nobody else has it then
-            transposed = 2 * transpose_a + transpose_b
-            outcome = repeated.run(transposed, a, b, out, workspace.address, workspace.room)
-            _spare[kind] = workspace
-            if outcome == COMPUTED:
-                return out
-            if outcome == FAILED:
-                raise MemoryError("a kernel ran out of memory")
+        if repeated is not None and b.dtype is kind and a.ndim == b.ndim == 2:
+            target = out
+            if out is None:
+                target = made = np.empty((a.shape[transpose_a], b.shape[not transpose_b]), kind)
+            if target.dtype is kind and target.ndim == 2 and target.flags.writeable:
+                workspace = _spare.pop(kind, _NO_WORKSPACE)  # nobody else has it then
+                transposed = 2 * transpose_a + transpose_b
+                outcome = repeated.run(transposed, a, b, target, workspace.address, workspace.room)
+                _spare[kind] = workspace
+                if outcome == COMPUTED:
+                    return target
+                if outcome == FAILED:
+                    raise MemoryError("a kernel ran out of memory")
     if not (usual and a.flags.carray and b.flags.carray):
         a, transpose_a = _stored(_checked(a, "a", 2), _flag(transpose_a, "transpose_a"))
         b, transpose_b = _stored(_checked(b, "b", 2), _flag(transpose_b, "transpose_b"))
     kind = a.dtype
     how = _product(a.shape, b.shape, transpose_a, transpose_b, kind, b.dtype)
     if out is None:
-        out = np.empty(how.shape, kind)
+        out = np.empty(how.shape, kind) if made is None else made
     else:
         _check_out(out, how.shape, a, b)
     if how.work == 0:
@@ -127,8 +126,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     if threads == 1:
         ALONE.run(kernel, *operands)
         if how.work < _SERIAL_WORK:
-            known = _repeated.get(kind)
-            _repeated[kind] = with_product(known, kernel, transpose_a, transpose_b, a, b, plan)
+            _repeated[kind] = with_product(_repeated.get(kind), kernel, transpose_a, transpose_b, a, b, plan)
     else:
         run_product(threads, how.work, kernel, *operands)
     if workspace.array.nbytes <= _MOST_SPARE:

@@ -48,6 +48,37 @@ def test_again(layout, dtype, shape, no_long_way):
     assert np.array_equal(kernels.matmul(a2, b2, *layout, out=out), 2 * first)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_again_without_a_place_for_it(layout, no_long_way):
+    a, b, _ = operands(layout)
+    first = kernels.matmul(a, b, *layout)
+    no_long_way()
+    second = kernels.matmul(a, b, *layout)
+    assert np.array_equal(first, second)
+    assert not np.shares_memory(first, second)
+
+
+def test_a_product_is_known_once():
+    a, b, out = operands((False, False))
+    for same in (a, np.asfortranarray(a).copy(order="C"), a[::1], a.astype(np.float32)):
+        kernels.matmul(same, b, out=out)
+        kernels.matmul(same, b)
+    operations._spare.clear()  # as if another caller had it
+    kernels.matmul(a, b, out=out)
+    kernels.matmul(a[::-1], b, out=out)
+    assert len(operations._repeated[np.dtype(np.float32)].plans) == 1
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    a, b, _ = operands((False, False))
+    kernels.matmul(a, b)
+    with pytest.raises(ValueError, match="must be equal"):
+        kernels.matmul(a, b.T.copy())
+    with pytest.raises(ValueError, match="2 dimensions"):
+        kernels.matmul(a[0], b)
+    assert kernels.matmul(a[:0], b).shape == (0, 20)
+
+
 def test_read_only_operands(no_long_way):
     a, b, out = operands((False, False))
     first = kernels.matmul(a, b, out=out).copy()
