@@ -53,20 +53,25 @@ def call(typingctx, place, arguments):
     return types.void(types.intp, arguments), codegen
 
 
+def _array_at(context, builder, array, data, length, itemsize):
+    """LLVM's code of a 1-D array of type `array` on memory that somebody else keeps."""
+    from numba.np.arrayobj import populate_array  # 200 ms, where there is nothing to compile
+
+    made = context.make_array(array)(context, builder)
+    populate_array(made, data=data, shape=[length], strides=[itemsize], itemsize=itemsize, meminfo=None)
+    return made._getvalue()
+
+
 @intrinsic
 def view(typingctx, place, length, kind):
     """The 1-D array of `length` numbers of the type of `kind` at address `place`, in memory that somebody else keeps."""
     array = types.Array(types.unliteral(kind), 1, "C")
 
     def codegen(context, builder, signature, arguments):
-        from numba.np.arrayobj import populate_array  # 200 ms, where there is nothing to compile
-
         place, length, number = arguments
-        made = context.make_array(array)(context, builder)
         itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number.type))
         data = builder.inttoptr(place, number.type.as_pointer())
-        populate_array(made, data=data, shape=[length], strides=[itemsize], itemsize=itemsize, meminfo=None)
-        return made._getvalue()
+        return _array_at(context, builder, array, data, length, itemsize)
 
     return array(types.intp, types.intp, kind), codegen
 
@@ -77,14 +82,9 @@ def stack_words(typingctx, count):
     array = types.Array(types.int64, 1, "C")
 
     def codegen(context, builder, signature, arguments):
-        from numba.np.arrayobj import populate_array  # as above
-
         words = cgutils.alloca_once(builder, ir.ArrayType(INT64, count.literal_value))
-        made = context.make_array(array)(context, builder)
         data = builder.bitcast(words, INT64.as_pointer())
-        shape = [context.get_constant(types.intp, count.literal_value)]
-        size = context.get_constant(types.intp, 8)
-        populate_array(made, data=data, shape=shape, strides=[size], itemsize=size, meminfo=None)
-        return made._getvalue()
+        length, itemsize = (context.get_constant(types.intp, number) for number in (count.literal_value, 8))
+        return _array_at(context, builder, array, data, length, itemsize)
 
     return array(count), codegen

@@ -8,7 +8,7 @@ from .denormals import flush_denormals, restore_denormals
 from .fetch_ahead import PLAN_WORDS
 from .finite import all_finite
 from .functions import call, stack_words
-from .layers import count_up, forward, strips
+from .layers import copy_row, count_up, forward, strips
 from .layout import CALLED, FAN_OUT, OUTPUT, PADDED_OUT, PRODUCT_COST, RELU, STRIDE, A, B
 from .processor import VECTOR_BYTES
 from .row_product import columns_at_once, pack_row, packed_row_product, room_for_row, row_product
@@ -88,9 +88,7 @@ def infer_rows(
                 finite[thread] &= all_finite(address(X, start * X.shape[1]), batch.size * X.shape[1], one)
                 if x_stride > 0:
                     for i in range(batch.size):
-                        source, target = X[start + i], own[x_start + i * x_stride :]
-                        for j in range(X.shape[1]):  # not target[:] = source, see _gather in train.py
-                            target[j] = source[j]
+                        copy_row(X, start + i, own, x_start + i * x_stride)
                     count_up(address(own, x_start), x_stride * own.itemsize, places[0])
                 else:
                     count_up(address(X, start * X.shape[1]), X.shape[1] * X.itemsize, places[0])

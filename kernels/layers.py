@@ -215,6 +215,14 @@ def backward(queue, rows, layer, below, parameters, dz, outputs, gradients, scra
 
 
 @helper
+def copy_row(X, row, x, start):
+    """x[start + j] = X[row, j] for all columns of X."""
+    source, target = X[row], x[start : start + X.shape[1]]
+    for j in range(X.shape[1]):  # not target[:] = source: Numba compiles its error message for 2.5 s
+        target[j] = source[j]
+
+
+@helper
 def count_up(start, step, out):
     """out[i] = start + step i: whole numbers, or the addresses of rows that lie `step` bytes apart.
 

@@ -4,7 +4,7 @@ from ._jit import helper
 from .functions import stack_words
 from .layers import count_up, strips
 from .processor import VECTOR_BYTES
-from .product_plan import B_COLUMN, COLUMN_COUNT, DIRECT_B, ROW_COUNT, SUM_LENGTH
+from .product_plan import B_COLUMN, B_ROW, COLUMN_COUNT, DIRECT_B, ROW_COUNT, SUM_LENGTH
 from .rest_code import AT_ONCE, TOGETHER, multiply_rest
 from .shares import THREAD, next_tiles, queue_of
 from .sync import barrier, share
@@ -16,18 +16,19 @@ from .transpose import transpose_block
 def _pack_rows(thread, threads, numbers, b, step, packed):
     """A thread's part of packed[c * step + k] = B[k, c], 0 behind the last row of B. There is room for a vector of columns."""
     columns, depth = numbers[COLUMN_COUNT], numbers[SUM_LENGTH]
+    b_row, b_column = numbers[B_ROW], numbers[B_COLUMN]
     vector = VECTOR_BYTES // b.itemsize
     kind = b.dtype.type(0)
     first, last = share(step // vector, thread, threads)
     for start in range(first * vector, last * vector, vector):
         stop = min(start + vector, depth)
-        if numbers[B_COLUMN] == 1 and (start + vector) * columns + vector <= depth * columns:
+        if b_column == 1 and (start + vector) * columns + vector <= depth * columns:
             # Whole vectors are read, beyond the row's end, too.
             transpose_block(address(b, start * columns), columns, address(packed, start), step, kind)
             continue
         for c in range(columns):
             for k in range(start, stop):
-                packed[c * step + k] = b[k * columns + c] if numbers[B_COLUMN] == 1 else b[c * depth + k]
+                packed[c * step + k] = b[k * b_row + c * b_column]
             for k in range(stop, start + vector):
                 packed[c * step + k] = kind
 

@@ -83,6 +83,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
 
     """
     usual = type(a) is type(b) is np.ndarray and type(transpose_a) is type(transpose_b) is bool
+    # A small product like one before, of which nothing more has to be found out.
     made = None
     if usual and (out is None or type(out) is np.ndarray):
         kind = a.dtype

@@ -88,9 +88,8 @@ def with_product(repeated, kernel, transpose_a, transpose_b, a, b, plan):
         repeated = Repeated(
             partial(function, kernel.address, ALONE.sync), np.empty((0, _WORDS), np.int64), ()
         )
-    if any(
-        known is plan for known in repeated.plans
-    ):  # it went the long way, as arrays or the workspace were others
+    # It is known, and went the long way, as its arrays or the workspace were others.
+    if any(known is plan for known in repeated.plans):
         return repeated
     entry = (*a.shape, *b.shape, 2 * transpose_a + transpose_b, plan.address, plan.shared + plan.own)
     entries = np.vstack([np.array([entry], np.int64), repeated.entries[: _MOST - 1]])

@@ -16,6 +16,7 @@ from .functions import call, stack_words
 from .jobs import LEAVE
 from .layers import (
     backward,
+    copy_row,
     count_up,
     forward,
     panels,
@@ -73,10 +74,7 @@ def _gather(thread, threads, batch, batch_row, X, x, x_start, x_stride, inputs, 
     columns = X.shape[1]
     for i in range(first, last):
         start = x_start + i * x_stride
-        target = x[start : start + columns]
-        source = X[batch[i]]
-        for j in range(columns):  # not target[:] = source: Numba compiles its error message for 2.5 s
-            target[j] = source[j]
+        copy_row(X, batch[i], x, start)
         if inputs[DROPPER] != 0:
             counter = (batch_row + i) * columns
             call(
@@ -330,7 +328,7 @@ def train_steps(
     rows_before = thread * slice_rows
     for index in range(table.shape[0]):
         layer = own[index]
-        for column in range(COLUMNS):  # not layer[:] =, see _gather
+        for column in range(COLUMNS):  # not layer[:] =, see copy_row
             layer[column] = table[index, column]
         layer[OUTPUT] += rows_before * layer[STRIDE]
     ahead = np.empty((batch_size if bounds.size > 0 else 0, 2), dtype=np.int64)

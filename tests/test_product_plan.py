@@ -118,9 +118,8 @@ def test_what_is_narrow():
     assert not narrow(128, 512, 3)
     assert not narrow(128, 512, lanes(4) + 1)
     assert not narrow(128, 20, 8)  # to add up the lanes would take longer
-    for depth, columns in itertools.product(
-        (1, 30, 60, 100, 500), range(1, 20)
-    ):  # otherwise a row's bits would depend on others
+    # Whatever the number of rows is: otherwise a row's bits would depend on others.
+    for depth, columns in itertools.product((1, 30, 60, 100, 500), range(1, 20)):
         assert len({bool(narrow(rows, depth, columns)) for rows in (1, 2, 3, 4, 20, 128, 5000)}) == 1
 
 
