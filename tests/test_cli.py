@@ -891,19 +891,28 @@ def test_reader_that_leaves(model, tmp_path):
     process.stderr.close()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal_stops_within_a_second_and_keeps_the_model(flowers, tmp_path, number, status):
-    process = start("train", flowers, "--label", "species", *ENDLESS)
+def stop_training(number, *arguments):
+    """Train without end and send the signal after an epoch; return its status, what it said, its seconds to end."""
+    process = start("train", *arguments, *ENDLESS)
     while not process.stdout.readline().startswith("epoch"):
         assert process.poll() is None, process.stderr.read()
     begin = time.monotonic()
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - begin < 1
-    assert process.returncode == status
-    assert re.fullmatch(
-        r"fastnn: stopped after [\d,.]+ epochs; the model trained so far is flowers\.safetensors\n", err
-    )
+    return process.returncode, err, time.monotonic() - begin
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_stops_within_a_second_and_keeps_the_model(flowers, tmp_path, number, status):
+    seconds = []
+    while not seconds or seconds[-1] >= 1:  # 0.2; a machine that halts for a moment gets another two tries
+        assert len(seconds) < 3, seconds
+        ended, err, took = stop_training(number, flowers, "--label", "species")
+        seconds.append(took)
+        assert ended == status
+        assert re.fullmatch(
+            r"fastnn: stopped after [\d,.]+ epochs; the model trained so far is flowers\.safetensors\n", err
+        )
     net = fastnn.load(tmp_path / "flowers.safetensors")
     start_weights = fastnn.MLP(net.sizes, seed=0).weights[0]
     assert not np.array_equal(net.weights[0], start_weights)

@@ -107,15 +107,25 @@ def test_shared_values_are_gone_through_once(doublings):
     assert x.grad == 2.0**doublings
 
 
-def test_a_chain_of_100_000_is_differentiated_within_a_second():
-    x = Value(1.0)
-    z = x
-    for _ in range(100_000):
-        z = z + 1.0
-    start = time.process_time()
-    z.backward()
-    assert time.process_time() - start < 1.0
-    assert x.grad == 1.0
+def test_a_chain_of_100_000_is_differentiated_in_time_in_proportion():
+    """0.8 times as long as building it: work that grows with the square of the length takes minutes.
+
+    Both are compared, as a limit in seconds depends on the machine, and the collector of garbage, which has
+    more to go through the more was imported, visits both.
+    """
+    building, differentiating = [], []
+    for _ in range(3):
+        start = time.process_time()
+        x = Value(1.0)
+        z = x
+        for _ in range(100_000):
+            z = z + 1.0
+        built = time.process_time()
+        z.backward()
+        building.append(built - start)
+        differentiating.append(time.process_time() - built)
+        assert x.grad == 1.0
+    assert min(differentiating) < 4 * min(building)
 
 
 def test_a_long_chain_can_be_deleted():
