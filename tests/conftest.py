@@ -8,8 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import fastnn.backends
+
+# How long an example takes depends on the machine, and the first one may compile.
+settings.register_profile("fastnn", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fastnn")
 
 
 class NumpyBackend:

@@ -19,7 +19,7 @@ def parameters(net):
     return [array.tobytes() for array in (*net.weights, *net.biases)]
 
 
-@settings(max_examples=25, deadline=None)  # the first one compiles
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 7), min_size=1, max_size=3),
     st.integers(2, 5),

@@ -7,7 +7,7 @@ from cases import CASES, MATMUL_CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-reproducible = settings(deadline=None, derandomize=True, max_examples=20)
+reproducible = settings(derandomize=True, max_examples=20)
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

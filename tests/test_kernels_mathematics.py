@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import fastnn
 from fastnn import kernels
 
-reproducible = settings(deadline=None, derandomize=True, max_examples=25)
+reproducible = settings(derandomize=True, max_examples=25)
 rngs = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 sizes = st.sampled_from(EDGES)
 dtypes = st.sampled_from([np.float32, np.float64])

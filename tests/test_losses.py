@@ -536,7 +536,7 @@ class TestTargets:
         with pytest.raises(ValueError, match=r"^val_y has shape"):
             losses.check_targets(MSE, [1.0], 2, 1, np.dtype(np.float32), "val_y")
 
-    @settings(deadline=None, max_examples=100)
+    @settings(max_examples=100)
     @given(
         y=hnp.arrays(
             st.sampled_from([np.float64, np.float32, np.float16, np.int64, np.uint8, np.bool_]),
@@ -567,7 +567,7 @@ class TestTargets:
         if loss is BCE:
             assert checked.max() <= 1
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(
         rows=st.integers(1, 6),
         outputs=st.integers(1, 6),

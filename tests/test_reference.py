@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastnn.reference import (
@@ -52,7 +52,6 @@ def test_matmul_by_hand():
     assert matmul(a, b) == [[31.0, 302.0], [64.0, 605.0]]
 
 
-@settings(deadline=None)
 @given(sizes, sizes, sizes, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_matmul_is_exact_on_whole_numbers_of_any_shape(m, k, n, transpose_a, transpose_b, random):
     a = np.array([[random.randint(-9, 9) for _ in range(k)] for _ in range(m)]).reshape(m, k)
@@ -206,7 +205,6 @@ def test_unstable_softmax_fails_the_same_test(shift):
     assert failures >= 2
 
 
-@settings(deadline=None)
 @given(logit_rows, st.floats(-1e4, 1e4))
 def test_softmax_sums_to_one_and_ignores_a_shift(rows, c):
     p = softmax(rows)
@@ -263,7 +261,6 @@ def test_the_gradient_of_denormal_probabilities_is_finite():
     assert gradient == [[0.0, math.exp(-740) / 2], [0.5, -0.5]]
 
 
-@settings(deadline=None)
 @given(logit_rows, st.data())
 def test_the_gradient_is_the_slope_of_the_mean_loss(rows, data):
     labels = [data.draw(st.integers(0, len(rows[0]) - 1)) for _ in rows]
@@ -321,7 +318,6 @@ def test_jacobian_by_hand():
     assert J[1] == pytest.approx([-3 / 16, 3 / 16], rel=4 * EPS)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-300, 300), min_size=1, max_size=8), st.data())
 def test_the_long_form_equals_the_short_form(row, data):
     label = data.draw(st.integers(0, len(row) - 1))

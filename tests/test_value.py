@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastnn.reference import Value, loss_and_gradients
@@ -96,7 +96,6 @@ def test_backward_starts_afresh_for_what_it_reaches_and_leaves_the_rest():
     assert y.grad == 2.0
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60))
 def test_shared_values_are_gone_through_once(doublings):
     x = Value(1.0)
@@ -201,7 +200,6 @@ networks = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(networks)
 def test_the_gradients_of_the_reference_are_those_of_values(network):
     sizes, n, activation, seed = network
