@@ -6,7 +6,6 @@ import ctypes
 import math
 import operator
 import os
-import queue
 import time
 from dataclasses import dataclass
 
@@ -16,7 +15,18 @@ from numba import types
 
 from ._kernel import compiled_address
 from ._machine_code import NATIVE
-from .jobs import ASLEEP, EXPECTED, FAILED, OTHER_TYPES, lead, serve, sync_words, type_key
+from .bell import WAIT, Bell
+from .jobs import (
+    ASLEEP,
+    ENDED,
+    EXPECTED,
+    FAILED,
+    OTHER_TYPES,
+    lead,
+    serve,
+    sync_words,
+    type_key,
+)
 
 COUNT_VARIABLE = "FASTNN_NUM_THREADS"
 
@@ -137,7 +147,8 @@ class Team:
 
     def _begin(self):
         self.sync = np.zeros(sync_words(self.threads), dtype=np.int64)
-        self._inboxes, self._members = [], []
+        self._bells = [Bell() for _ in range(self.threads - 1)]
+        self._members, self._kept = {}, ()
         self._process = os.getpid()
 
     def __enter__(self):
@@ -169,43 +180,49 @@ class Team:
                 outcome = lead(kernel.address, kernel.key, self.threads, True, self.sync, *arguments)
             finally:
                 self.sync[EXPECTED] = 0
+        if self._kept:
+            self._use_all_processors()
         if outcome == FAILED:
             raise MemoryError("a kernel ran out of memory; give it less at once")
         return True
 
+    def _use_all_processors(self):
+        """Let the other threads, which are awake now, run on every processor that the caller may."""
+        for member in self._members.values():
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(member, self._kept)
+        self._kept = ()
+
     def wake(self):
         """Have every other thread look out for work, in `serve`, now or once more after it fell asleep; waits for none."""
-        while len(self._inboxes) < self.threads - 1:
-            inbox = queue.SimpleQueue()
-            number = len(self._inboxes) + 1
-            _thread.start_new_thread(_work, (number, self.threads, self.sync, inbox, self._members))
-            self._inboxes.append(inbox)
-        allowed = _kept_apart(self._members) if self._apart else ()
-        for inbox in self._inboxes:
-            inbox.put(allowed)
+        if self._apart:
+            self._kept = _kept_apart(self._members.values())
+        for number, bell in enumerate(self._bells, 1):
+            bell.ring()
+            if number not in self._members:
+                _thread.start_new_thread(_work, (number, self.threads, self.sync, bell, self._members))
 
     def close(self):
         """End the other threads; a team may be closed more than once, and used again."""
-        for inbox in self._inboxes:
-            inbox.put(None)
-        self._begin()  # those threads may still look out for work for a while, in the array they know
+        if self._process == os.getpid():
+            self.sync[ENDED] = 1
+            for bell in self._bells:
+                bell.ring()
+        self._begin()
 
 
 ALONE = Team(1)
 """The caller's thread and no other; any number of callers may run kernels with it at once."""
 
 
-def _work(thread, threads, sync, inbox, members):
-    """Sleep until told to serve, or that it is over: the life of a thread that is not the caller's.
+def _work(number, threads, sync, bell, members):
+    """The life of a thread that is not the caller's. members: the numbers that the system has for them.
 
-    inbox: gives the processors to use, none of them where that does not matter, or None at the end. members: gets its number.
+    Only the first of a number stays: wake() may have been called, or interrupted, before that was known to be there.
     """
-    members.append(_thread.get_native_id())
-    while (allowed := inbox.get()) is not None:
-        if allowed:
-            with contextlib.suppress(OSError):
-                os.sched_setaffinity(0, allowed)
-        serve(thread, threads, sync)
+    thread = _thread.get_native_id()
+    if members.setdefault(number, thread) == thread:
+        serve(WAIT, bell.address, number, threads, sync)
 
 
 def _find_processor():
@@ -219,7 +236,7 @@ _processor = _find_processor()
 
 
 def _kept_apart(members):
-    """Keep threads off the caller's processor until they are awake; return those processors that they may use then.
+    """Keep threads that are to be woken off the caller's processor; return those processors that they may use afterwards.
 
     Linux may wake a thread on the processor of who wakes it, though another is idle, and leave it there for 10 ms and more: both
     then wait for each other at half speed, as long as work comes in pieces of less. (Linux 6.18, two virtual processors: products

@@ -4,6 +4,7 @@ import _thread
 import io
 import math
 import os
+import sys
 import threading
 import time
 
@@ -15,6 +16,7 @@ from numba.core.errors import TypingError
 
 from fastnn import kernels
 from fastnn.kernels import threads as kernel_threads
+from fastnn.kernels.jobs import EXPECTED, STATES, THREAD_WORDS
 from fastnn.kernels.sync import barrier
 from fastnn.kernels.threads import Team
 from fastnn.kernels.tile import address
@@ -110,6 +112,35 @@ class TestTeam:
             for run in range(10):
                 within(10, lambda run=run: team.run(note, seen, run))
                 time.sleep(0.01)
+        assert (seen == 3).all()
+
+    def test_to_wake_up_takes_no_lock_of_the_interpreter(self):
+        """Else a caller who makes one product after another would keep it from those who are to help."""
+        seen = np.zeros((3, 2), np.int64)
+        with Team(2) as team:
+            team.run(note, seen, 0)
+            while team.run(note, seen, 1, wake=False):
+                time.sleep(0.01)
+            interval = sys.getswitchinterval()
+            sys.setswitchinterval(1000)
+            team.sync[EXPECTED] = 1  # whoever wakes up stays awake
+            try:
+                team.wake()
+                end = time.monotonic() + 10
+                while not team.sync[STATES + THREAD_WORDS] and time.monotonic() < end:
+                    pass
+                assert team.sync[STATES + THREAD_WORDS]
+            finally:
+                team.sync[EXPECTED] = 0
+                sys.setswitchinterval(interval)
+
+    def test_a_thread_that_is_there_twice_works_once(self):
+        seen = np.zeros((2, 3), np.int64)
+        with Team(3) as team:
+            team.wake()
+            team.wake()  # before the first ones are known to be there
+            for run in range(2):
+                within(10, lambda run=run: team.run(note, seen, run))
         assert (seen == 3).all()
 
     def test_the_others_stay(self, monkeypatch):
@@ -378,9 +409,9 @@ def test_threads_are_woken_off_the_callers_processor(affinities):
     """And may use all processors once they are awake."""
     with Team(2, apart=True) as team:
         woken_twice(team)
-        (member,) = team._members
+        (member,) = team._members.values()
     # At the first time the thread may be too new to be known.
-    assert affinities[-2:] == [(member, {0, 1, 3}), (0, {0, 1, 2, 3})]
+    assert affinities[-2:] == [(member, {0, 1, 3}), (member, {0, 1, 2, 3})]
 
 
 def test_training_leaves_that_to_the_system(affinities):
