@@ -192,6 +192,12 @@ def lead(kernel, key, threads, woken, *arguments):
     return _lead(_unpacking(arguments), kernel, _stored(arguments), threads, woken, address(arguments[0], 0))
 
 
+@helper
+def post(kernel, threads, arguments):
+    """`lead` for compiled code: arguments, a tuple, are of the right types. Returns DONE, FAILED or ASLEEP."""
+    return _lead(_unpacking(arguments), kernel, _stored(arguments), threads, False, address(arguments[0], 0))
+
+
 @jit
 def serve(wait, bell, thread, threads, sync):
     """Run what `lead` posted for `thread`, and what it posts next, until the team has ended.

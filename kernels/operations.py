@@ -10,13 +10,13 @@ from .arrays import aligned_empty, aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
 from .product import multiply
 from .product_plan import Plan, plan_product
-from .repeated_product import COMPUTED, FAILED, with_product
-from .threads import ALONE, compiled, run_product, threads_for_product
+from .repeated_product import COMPUTED, FAILED, LARGER, with_product
+from .threads import ALONE, compiled, post_product, run_product, threads_for_product
 from .tile import lanes
 
 _multiply = {}  # the kernel by dtype: to look at all operands costs as much as a small product
 
-_repeated = {}  # small products that came last, by dtype
+_repeated = {}  # products that came last, by dtype
 
 # Below so many multiply-adds a second thread, where it looks out for work, costs as much as it saves. (An Intel Xeon of 2023:
 # 500 x 32 x 32 takes 13 us on one thread and 11 to 17 on two, 128 x 512 x 10 21 and 17, 1000 x 32 x 32 20 and 15 to 20.)
@@ -83,7 +83,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
 
     """
     usual = type(a) is type(b) is np.ndarray and type(transpose_a) is type(transpose_b) is bool
-    # A small product like one before, of which nothing more has to be found out.
+    # A product like one before, of which nothing more has to be found out.
     made = None
     if usual and (out is None or type(out) is np.ndarray):
         kind = a.dtype
@@ -95,7 +95,10 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
             if target.dtype is kind and target.ndim == 2 and target.flags.writeable:
                 workspace = _spare.pop(kind, _NO_WORKSPACE)  # nobody else has it then
                 transposed = 2 * transpose_a + transpose_b
-                outcome = repeated.run(transposed, a, b, target, workspace.address, workspace.room)
+                outcome = repeated.alone(transposed, a, b, target, workspace.address, workspace.room)
+                if outcome == LARGER:
+                    arguments = transposed, a, b, target, workspace.address, workspace.room
+                    outcome = post_product(a.size * target.shape[1], repeated.run, *arguments)
                 _spare[kind] = workspace
                 if outcome == COMPUTED:
                     return target
@@ -126,10 +129,12 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
         kernel = _multiply[kind] = compiled(multiply, ALONE.sync, *operands)
     if threads == 1:
         ALONE.run(kernel, *operands)
-        if how.work < _SERIAL_WORK:
-            _repeated[kind] = with_product(_repeated.get(kind), kernel, transpose_a, transpose_b, a, b, plan)
     else:
         run_product(threads, how.work, kernel, *operands)
+    known_for = threads if how.work >= _SERIAL_WORK else 0
+    _repeated[kind] = with_product(
+        _repeated.get(kind), kernel, known_for, transpose_a, transpose_b, a, b, plan
+    )
     if workspace.array.nbytes <= _MOST_SPARE:
         _spare[kind] = workspace
     return out

@@ -1,7 +1,7 @@
-"""Small products like one before: their arrays are looked at, and the plan is found, in compiled code.
+"""Products like one before: their arrays are looked at, and the plan is found, in compiled code.
 
 In Python that takes 3 us, and 5 where the product's numbers have driven Python's out of the caches: a third of the time of
-500 x 32 x 32. Here it takes 1.
+500 x 32 x 32, a fifth of 128 x 512 x 10 on two threads. Here it takes 1, and 1.5 where a team is asked for.
 """
 
 from functools import partial
@@ -12,18 +12,19 @@ from numba import from_dtype, types
 
 from ._jit import helper, jit
 from ._kernel import python_function
-from .jobs import call_kernel
+from .jobs import ASLEEP, DONE, call_kernel, post
 from .product_plan import Plan
 from .threads import ALONE
 from .tile import address
 
-# What an entry holds: the shapes of a and b as they are stored; which are transposed, see below; the plan, and the room it needs.
-_ROWS_A, _COLUMNS_A, _ROWS_B, _COLUMNS_B, _TRANSPOSED, _PLAN, _ROOM, _WORDS = range(8)
+# What an entry holds: the shapes of a and b as they are stored; which are transposed, see below; the threads that the plan is
+# for, 0 where the caller's alone is always enough; the plan, and the room it needs.
+_ROWS_A, _COLUMNS_A, _ROWS_B, _COLUMNS_B, _TRANSPOSED, _THREADS, _PLAN, _ROOM, _WORDS = range(9)
 
-_MOST = 16
-"""Entries: to look through them all takes 20 ns."""
+_MOST = 32
+"""Entries: to look through them all takes 40 ns."""
 
-UNKNOWN, COMPUTED, FAILED = range(3)
+UNKNOWN, COMPUTED, FAILED, LARGER = range(4)
 
 
 @helper
@@ -36,11 +37,14 @@ def _whole(matrix):
 
 
 @jit
-def multiply_again(kernel, sync, entries, transposed, a, b, out, workspace, room):
-    """out = op(a) op(b), in the caller's thread, if one of the entries is of such arrays; return UNKNOWN, COMPUTED or FAILED.
+def multiply_again(kernel, entries, sync, threads, transposed, a, b, out, workspace, room):
+    """out = op(a) op(b), if one of the entries is of such arrays and so many threads, and those look out for work.
 
-    kernel: the address of product.py's. sync: the array of a team of one thread. transposed: 2 for a, 1 for b, 3 for both.
-    a, b, out: matrices of its dtype in any layout. workspace, room: the address of so many elements.
+    kernel: the address of product.py's. sync: the array of a team of so many threads; with 0 threads, of one, products that
+    always are the caller's alone are computed. transposed: 2 for a, 1 for b, 3 for both. a, b, out: matrices of its dtype in any
+    layout. workspace, room: the address of so many elements.
+    Returns COMPUTED; FAILED, where a thread ran out of memory; or, with nothing done, LARGER, where the threads were not told, or
+    UNKNOWN.
     """
     rows, columns = (
         (a.shape[1] if transposed & 2 else a.shape[0]),
@@ -52,6 +56,7 @@ def multiply_again(kernel, sync, entries, transposed, a, b, out, workspace, room
     for other in (a, b):
         if start < address(other, 0) + other.size * other.itemsize and address(other, 0) < end:
             return UNKNOWN
+    otherwise = UNKNOWN
     for number in range(entries.shape[0]):
         entry = entries[number]
         if (
@@ -62,43 +67,54 @@ def multiply_again(kernel, sync, entries, transposed, a, b, out, workspace, room
             and entry[_TRANSPOSED] == transposed
             and entry[_ROOM] <= room
         ):
-            failed = call_kernel(kernel, (sync, entry[_PLAN], a, b, out, workspace))
-            return FAILED if failed else COMPUTED
-    return UNKNOWN
+            if entry[_THREADS] == threads:
+                arguments = (sync, entry[_PLAN], a, b, out, workspace)
+                if threads <= 1:
+                    return FAILED if call_kernel(kernel, arguments) else COMPUTED
+                outcome = post(kernel, threads, arguments)
+                return UNKNOWN if outcome == ASLEEP else COMPUTED if outcome == DONE else FAILED
+            if threads == 0:
+                otherwise = LARGER
+    return otherwise
 
 
 class Repeated(NamedTuple):
-    """The small products of a dtype that came last."""
+    """The products of a dtype that came last."""
 
     run: partial
-    """`multiply_again` from `transposed` on, for Python, which takes all matrices to be of this dtype."""
+    """`multiply_again` from `sync` on, for Python, which takes all matrices to be of this dtype."""
+    alone: partial
+    """The same from `transposed` on, for products that are always the caller's alone."""
     entries: np.ndarray
     """int64 (at most _MOST, _WORDS); never changed, as another thread may look through it."""
     plans: tuple[Plan, ...]
     """Those in the entries, kept alive."""
 
 
-def with_product(repeated, kernel, transpose_a, transpose_b, a, b, plan):
+def with_product(repeated, kernel, threads, transpose_a, transpose_b, a, b, plan):
     """`repeated`, or where that is None the first of its dtype, with a product that the compiled `kernel` has computed.
 
-    The oldest is left out where there are too many.
+    threads: those that the plan is for, 0 where the caller's alone is always enough. The oldest is left out where there are too
+    many.
     """
+    entries, plans = np.empty((0, _WORDS), np.int64), ()
     if repeated is None:
         function = python_function(multiply_again, _kinds(a.dtype))
-        repeated = Repeated(
-            partial(function, kernel.address, ALONE.sync), np.empty((0, _WORDS), np.int64), ()
-        )
+    else:
+        function, entries, plans = repeated.run.func, repeated.entries, repeated.plans
     # It is known, and went the long way, as its arrays or the workspace were others.
-    if any(known is plan for known in repeated.plans):
+    if any(known is plan for known in plans):
         return repeated
-    entry = (*a.shape, *b.shape, 2 * transpose_a + transpose_b, plan.address, plan.shared + plan.own)
-    entries = np.vstack([np.array([entry], np.int64), repeated.entries[: _MOST - 1]])
-    run = partial(repeated.run.func, *repeated.run.args[:2], entries)
-    return Repeated(run, entries, (plan, *repeated.plans[: _MOST - 1]))
+    room = plan.shared + max(1, threads) * plan.own
+    entry = (*a.shape, *b.shape, 2 * transpose_a + transpose_b, threads, plan.address, room)
+    entries = np.vstack([np.array([entry], np.int64), entries[: _MOST - 1]])
+    run = partial(function, kernel.address, entries)
+    return Repeated(run, partial(run, ALONE.sync, 0), entries, (plan, *plans[: _MOST - 1]))
 
 
 def _kinds(dtype):
     """The types of what `multiply_again` takes."""
     matrix = types.Array(from_dtype(dtype), 2, "A")
     sync, entries = (types.Array(types.int64, dimensions, "C") for dimensions in (1, 2))
-    return (types.intp, sync, entries, types.intp, matrix, matrix, matrix, types.intp, types.intp)
+    number = types.intp
+    return (number, entries, sync, number, number, matrix, matrix, matrix, number, number)

@@ -163,8 +163,7 @@ class Team:
         With wake=False only where every other thread still looks out for work. Returns whether it was run.
         Ctrl-C may come between any two lines: no thread is at work then. Raises MemoryError where a thread ran out of it.
         """
-        if self.threads > 1 and self._process != os.getpid():  # a forked child, in which the threads are not
-            self._begin()
+        self._renew()
         if not isinstance(kernel, Compiled):
             kernel = compiled(kernel, self.sync, *arguments)
         outcome = lead(kernel.address, kernel.key, self.threads, False, self.sync, *arguments)
@@ -185,6 +184,18 @@ class Team:
         if outcome == FAILED:
             raise MemoryError("a kernel ran out of memory; give it less at once")
         return True
+
+    def post(self, run, *arguments):
+        """run(sync, threads, *arguments), which runs a job if every other thread looks out for work, and else returns 0."""
+        self._renew()
+        outcome = run(self.sync, self.threads, *arguments)
+        if outcome and self._kept:
+            self._use_all_processors()
+        return outcome
+
+    def _renew(self):
+        if self.threads > 1 and self._process != os.getpid():  # a forked child, in which the threads are not
+            self._begin()
 
     def _use_all_processors(self):
         """Let the other threads, which are awake now, run on every processor that the caller may."""
@@ -306,26 +317,44 @@ def threads_for_product():
 def run_product(threads, work, kernel, *arguments):
     """Run a `compiled` kernel of so many multiply-adds with all threads, or in the caller's alone where that is better.
 
-    That is so where another caller has the threads; where little work would have to wake them (but work that comes 0.1 ms after
-    the last wakes them for the next: after 2 ms, 4, 8 ... while that is in vain, as on a busy machine they only take the caller's
-    processor); and for a while after work took 1 ms longer than it can, as another program had a thread's processor: beside two
-    busy programs on two processors 256 x 784 x 100 took 20 ms on two threads, and 0.3 on one.
+    That is so where `_with_team` says so, and where little work would have to wake the others.
+    """
+    if not _with_team(threads, work, lambda team: team.run(kernel, *arguments, wake=work >= _WORTH_WAKING)):
+        ALONE.run(kernel, *arguments)
+        _Products.ended = time.perf_counter()
+
+
+def post_product(work, run, *arguments):
+    """Have run(sync, threads, *arguments) compute so many multiply-adds if the team is there; return what it does, or 0."""
+    threads = threads_for_product()
+    if threads == 1:
+        return run(ALONE.sync, 1, *arguments)
+    return _with_team(threads, work, lambda team: team.post(run, *arguments)) or 0
+
+
+def _with_team(threads, work, run):
+    """Have run(team) compute so many multiply-adds; return what it does, which says whether it did. Otherwise return None.
+
+    That is so where another caller has the team; and for a while after work took 1 ms longer than it can, as another program had
+    a thread's processor: beside two busy programs on two processors 256 x 784 x 100 took 20 ms on two threads, and 0.3 on one.
+    Work that comes 0.1 ms after work of the caller alone wakes the team for the next: after 2 ms, 4, 8 ... while that is in vain,
+    as on a busy machine they only take the caller's processor.
     """
     start = time.perf_counter()
-    if start > _Products.alone_until and _kept_lock.acquire(blocking=False):
-        try:
-            team = _keep(threads)
-            if team.run(kernel, *arguments, wake=work >= _WORTH_WAKING):
-                end = time.perf_counter()
-                _Products.pause = 0.002
-                if end > start + work / (threads * _SLOWEST) + 0.001:
-                    _Products.alone_until = end + min(_ALONE * (end - start), _LONGEST_ALONE)
-                return
-            if start < _Products.ended + 0.0001 and start > _Products.roused + _Products.pause:
-                _Products.roused = start
-                _Products.pause = min(2 * _Products.pause, 1)
-                team.wake()
-        finally:
-            _kept_lock.release()
-    ALONE.run(kernel, *arguments)
-    _Products.ended = time.perf_counter()
+    if start <= _Products.alone_until or not _kept_lock.acquire(blocking=False):
+        return None
+    try:
+        team = _keep(threads)
+        outcome = run(team)
+        if outcome:
+            end = time.perf_counter()
+            _Products.pause = 0.002
+            if end > start + work / (threads * _SLOWEST) + 0.001:
+                _Products.alone_until = end + min(_ALONE * (end - start), _LONGEST_ALONE)
+        elif start < _Products.ended + 0.0001 and start > _Products.roused + _Products.pause:
+            _Products.roused = start
+            _Products.pause = min(2 * _Products.pause, 1)
+            team.wake()
+        return outcome
+    finally:
+        _kept_lock.release()

@@ -1,12 +1,18 @@
-"""Small products like one before, which compiled code looks at: the same bits, and whatever else comes goes the long way."""
+"""Products like one before, which compiled code looks at: the same bits, and whatever else comes goes the long way."""
 
+import math
+import os
 import threading
+import time
 
 import numpy as np
+import programs
 import pytest
 
 from fastnn import kernels
 from fastnn.kernels import operations, repeated_product
+from fastnn.kernels import threads as kernel_threads
+from fastnn.kernels.jobs import EXPECTED, STATES, THREAD_WORDS
 
 LAYOUTS = [(False, False), (True, False), (False, True), (True, True)]
 
@@ -148,10 +154,97 @@ def test_the_oldest_are_forgotten():
     assert known.entries[:, 0].tolist() == list(range(39, 39 - repeated_product._MOST, -1))
 
 
-def test_larger_products_are_not_among_them():
-    a, b, out = operands((False, False), shape=(100, 100, 100))
-    kernels.matmul(a, b, out=out)
-    assert not operations._repeated
+@pytest.fixture
+def threads_in_use(monkeypatch):
+    """A function that sets how many threads products use, whatever there are of processors."""
+    monkeypatch.setattr(kernel_threads, "_chosen", None)
+    monkeypatch.setattr(kernel_threads, "available_threads", lambda: 4)
+    yield kernels.set_num_threads
+    kernel_threads._Products.asked = -math.inf
+
+
+def by_team(threads, product):
+    """product() once all threads look out for work, however slow they were before."""
+    team = kernel_threads._keep(threads)
+    for attempt in range(10):
+        kernel_threads._Products.alone_until = -math.inf
+        team.sync[EXPECTED] = 1  # nobody falls asleep any more, but for those who just do
+        time.sleep(0.002)
+        team.wake()
+        while not all(team.sync[STATES + THREAD_WORDS * thread] for thread in range(1, team.threads)):
+            time.sleep(0.001)
+        try:
+            return product()
+        except AssertionError:
+            assert attempt < 9
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_larger_products(threads, layout, threads_in_use, no_long_way):
+    a, b, out = operands(layout, shape=(300, 250, 201))
+    threads_in_use(threads)
+    first = kernels.matmul(a, b, *layout, out=out).copy()
+    assert np.allclose(first, (a.T if layout[0] else a) @ (b.T if layout[1] else b), atol=1e-3)
+    no_long_way()
+    for _ in range(3):
+        out[...] = 7
+        if threads > 1:
+            by_team(threads, lambda: kernels.matmul(a, b, *layout, out=out))
+        else:
+            kernels.matmul(a, b, *layout, out=out)
+        assert np.array_equal(out, first)
+    assert operations._repeated[np.dtype(np.float32)].entries[:, repeated_product._THREADS].tolist() == [
+        threads
+    ]
+
+
+def test_other_threads_than_before(threads_in_use):
+    """Each number has a plan of its own, and the same bits."""
+    a, b, _ = operands((False, False), shape=(300, 250, 201))
+    products = []
+    for threads in (1, 2, 3, 1, 3, 2):
+        threads_in_use(threads)
+        products += [kernels.matmul(a, b) for _ in range(3)]
+    assert all(np.array_equal(product, products[0]) for product in products)
+    known = operations._repeated[np.dtype(np.float32)].entries
+    assert sorted(known[:, repeated_product._THREADS]) == [1, 2, 3]
+
+
+def test_who_fell_asleep_is_woken(threads_in_use):
+    a, b, _ = operands((False, False), shape=(300, 250, 201))
+    threads_in_use(2)
+    first = kernels.matmul(a, b)
+    for _ in range(3):
+        time.sleep(0.02)
+        assert np.array_equal(kernels.matmul(a, b), first)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_threads_of_its_own():
+    """Those that look out for work when it is forked are not in the child."""
+    programs.run(
+        """
+        import os
+        import numpy as np
+        from fastnn import kernels
+        from fastnn.kernels import threads
+        from fastnn.kernels.jobs import EXPECTED
+
+        threads.available_threads = lambda: 2
+        a = np.random.default_rng(0).standard_normal((300, 300)).astype("f4")
+        first = kernels.matmul(a, a)
+        for _ in range(20):
+            kernels.matmul(a, a)
+            threads._kept.sync[EXPECTED] = 1
+            threads._kept.wake()
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if np.array_equal(kernels.matmul(a, a), first) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        """,
+        timeout=60,
+    )
 
 
 def test_many_callers_at_once():
