@@ -10,7 +10,7 @@ exp_log     exponential and logarithm                 normal     the normal dist
 random      random numbers by counter                 augment    distorted copies of images
 vectors     pieces of vector IR                       transpose  a block of numbers, in registers
 train       chunks of whole training steps            infer      forward passes
-product, product_plan       products of arrays, cut up and packed; narrow_product, repeated_product     special ones
+product, product_plan       products of arrays, cut up and packed; rest_product, repeated_product     special ones
 elementwise, operations     functions of arrays, for users, and all that they may pass is checked
 threads, jobs, sync, shares          teams of threads, what they are told to do, their barrier, who computes which tiles
 clock, denormals                     the time, and the floating-point state, inside kernels

@@ -5,7 +5,6 @@ from .copy_block import copy_block
 from .fetch_ahead import PLAN_WORDS, plan_rows, plan_tile
 from .functions import stack_words, view
 from .layers import count_up, strips
-from .narrow_product import multiply_narrow
 from .processor import VECTOR_BYTES
 from .product_plan import (
     A_DEPTH,
@@ -13,15 +12,17 @@ from .product_plan import (
     B_COLUMN,
     B_ROW,
     BLOCK,
+    C_ROW,
     COLUMN_COUNT,
     DEEP,
     DIRECT_A,
     DIRECT_B,
-    NARROW,
     NUMBERS,
     PANELS,
+    REST,
     ROOM_A,
     ROOM_B,
+    ROOM_REST,
     ROW_COUNT,
     SPAN,
     STRIPS,
@@ -30,6 +31,7 @@ from .product_plan import (
     TURNED,
     WIDE,
 )
+from .rest_product import multiply_rest_columns, pack_rest
 from .shares import QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of, strip_cost
 from .sync import barrier, share
 from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
@@ -181,7 +183,8 @@ def _multiply_strips(
 
     packed_a holds strips from block_start on; packed_b the panel, or all, or is room for one where this thread packs it.
     """
-    rows, columns, b_row = numbers[ROW_COUNT], numbers[COLUMN_COUNT], numbers[B_ROW]
+    rows, columns = numbers[ROW_COUNT], numbers[COLUMN_COUNT]
+    b_row, c_row = numbers[B_ROW], numbers[C_ROW]
     by_panels, direct_a, direct_b = numbers[TAKES] == PANELS, numbers[DIRECT_A] != 0, numbers[DIRECT_B] != 0
     one = out.dtype.type(1)
     itemsize = out.itemsize
@@ -207,12 +210,12 @@ def _multiply_strips(
         for strip in range(first_strip, last_strip):
             start, stop = stop, (strip + 1) * rows // count
             height = stop - start
-            place = address(out, start * columns + column)
+            place = address(out, start * c_row + column)
             ahead = 0
             if k == 0 and k_count >= _LONG:
                 # C comes from afar, and all lines of a tile at once are waited for: 10 % of 2048 x 2048 x 2048 on an Intel Xeon
                 # of 2023. (B's next panel, too, asked for line by line: 128 x 784 x 512 4 % slower.)
-                plan_rows(lines, 0, height, counting, place, columns * itemsize, used * itemsize)
+                plan_rows(lines, 0, height, counting, place, c_row * itemsize, used * itemsize)
                 ahead = plan_tile(lines, 0, 1, k_count)
             if direct_a:
                 a_place = address(a, start * numbers[A_ROW] + k_start * numbers[A_DEPTH])
@@ -221,7 +224,7 @@ def _multiply_strips(
                 strip_place = _strip_place(strip, block_start, rows, count, span_count, vector)
                 a_place, row_step, k_step = address(packed_a, strip_place + k * height), 1, height
             multiply_tile(
-                height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step, place, columns,
+                height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step, place, c_row,
                 used if part else 0, one, mode, ahead,
             )  # fmt: skip
 
@@ -234,7 +237,7 @@ def _multiply_panels(
 
     own_a: room for the strip, which this thread packs.
     """
-    columns, b_row = numbers[COLUMN_COUNT], numbers[B_ROW]
+    columns, b_row, c_row = numbers[COLUMN_COUNT], numbers[B_ROW], numbers[C_ROW]
     direct_a, direct_b = numbers[DIRECT_A] != 0, numbers[DIRECT_B] != 0
     one = out.dtype.type(1)
     itemsize = out.itemsize
@@ -261,17 +264,17 @@ def _multiply_panels(
                     width,
                 )
             mode = (STORE_PART if part else STORE) if k_start == 0 else (UPDATE_PART if part else UPDATE)
-            place = address(out, start * columns + column)
+            place = address(out, start * c_row + column)
             ahead = 0
             if k == 0:
                 # C's lines in the next strip: few rows of B are not enough for a tile's own lines to come meanwhile.
                 following = min(height, numbers[ROW_COUNT] - stop)
                 plan_rows(
-                    lines, 0, following, counting, place + height * columns * itemsize, columns * itemsize, used * itemsize
+                    lines, 0, following, counting, place + height * c_row * itemsize, c_row * itemsize, used * itemsize
                 )  # fmt: skip
                 ahead = plan_tile(lines, 0, 1, k_count)
             multiply_tile(
-                height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step, place, columns,
+                height, width // vector, k_count, a_place, row_step, k_step, b_place, b_step, place, c_row,
                 used if part else 0, one, mode, ahead,
             )  # fmt: skip
 
@@ -285,13 +288,19 @@ def _transpose_share(thread, threads, rows, columns, source, out):
     whole = rows // vector * vector
     for start in range(first * vector, last * vector, vector):
         stop = min(start + vector, columns)
+        done = 0
         if stop == start + vector:
             for i in range(0, whole, vector):
                 transpose_block(
                     address(source, i * columns + start), columns, address(out, start * rows + i), rows, kind
                 )
+            done = whole
+            if whole == 0 and stop < last * vector and (stop - 1) * rows + vector <= out.size:
+                # Whole vectors are written: what is too much is overwritten next, by this thread.
+                transpose_rows(address(source, start), columns, address(out, start * rows), rows, rows, kind)
+                done = rows
         for j in range(start, stop):
-            for i in range(whole if stop == start + vector else 0, rows):
+            for i in range(done, rows):
                 out[j * rows + i] = source[i * columns + j]
 
 
@@ -309,28 +318,31 @@ def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace
     one = product.dtype.type(1)
     turned, itemsize = numbers[TURNED] != 0, product.itemsize
     vector = VECTOR_BYTES // itemsize
-    behind_a = workspace + (0 if by_strips else numbers[ROOM_A] * itemsize)
+    behind_rest = workspace + numbers[ROOM_REST] * itemsize
+    behind_a = behind_rest + (0 if by_strips else numbers[ROOM_A] * itemsize)
     behind_out = behind_a + ((product.size + vector - 1) // vector * VECTOR_BYTES if turned else 0)
     behind_b = behind_out + (0 if by_panels else numbers[ROOM_B] * itemsize)
     own_a, own_b = (
         behind_b + thread * numbers[ROOM_A] * itemsize,
         behind_b + thread * numbers[ROOM_B] * itemsize,
     )
-    packed_a = view(own_a if by_strips else workspace, numbers[ROOM_A], one)
+    packed_a = view(own_a if by_strips else behind_rest, numbers[ROOM_A], one)
+    packed_rest = view(workspace, numbers[ROOM_REST], one)
     packed_b = view(own_b if by_panels else behind_out, numbers[ROOM_B], one)
     a = view(address(stored_b, 0) if turned else address(stored_a, 0), rows * depth, one)
-    b = view(address(stored_a, 0) if turned else address(stored_b, 0), depth * columns, one)
+    b = view(address(stored_a, 0) if turned else address(stored_b, 0), depth * numbers[C_ROW], one)
     out = view(behind_a if turned else address(product, 0), product.size, one)
     panel = VECTORS * vector
     queues = stack_words(QUEUES_WORDS)
     open_queues(sync, thread, queues)
-    if numbers[TAKES] == NARROW:
-        multiply_narrow(thread, threads, address(sync, 0), queues, numbers, a, b, out, packed_b)
+    if numbers[ROOM_REST] != 0:
+        pack_rest(thread, threads, numbers, b, packed_rest)
+    if columns == 0 and not barrier(address(sync, 0), threads):
         return
     count, vectors = strips(rows), (columns + vector - 1) // vector
     lines, counting = stack_words(PLAN_WORDS), stack_words(ROWS)
     count_up(0, 1, counting)
-    for span_start in range(0, depth, span):
+    for span_start in range(0, depth if columns != 0 else 0, span):
         span_count = min(span, depth - span_start)
         for block_start in range(0, count, block):
             block_end = min(block_start + block, count)
@@ -367,5 +379,7 @@ def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace
                         first_strip + (end - begin) * strips_a_tile, a, b, packed_a, packed_b, out, lines, counting,
                     )  # fmt: skip
                 begin, end, whose = next_tiles(queue, whose, turns)
+    if numbers[REST] != 0:
+        multiply_rest_columns(thread, threads, 1, queues, numbers, a, b, out, packed_rest)
     if turned and barrier(address(sync, 0), threads):
         _transpose_share(thread, threads, rows, columns, out, view(address(product, 0), product.size, one))

@@ -51,11 +51,14 @@ _LANES = 2.5
 _BUSY_ROWS = 4
 # C^T is computed and transposed where that takes so much less than C, if it is no larger than this many bytes.
 _MUCH_LESS, _MOST_TURNED = 0.9, 512 * 1024
+# And the last columns are kept as rows of B^T where that takes so much less.
+_LESS = 0.95
 
-# A product and how it is cut up, as numbers: its size, the steps of A and B in elements; what a Plan says; how many those are.
-ROW_COUNT, COLUMN_COUNT, SUM_LENGTH, A_ROW, A_DEPTH, B_ROW, B_COLUMN = range(7)
-TAKES, DIRECT_A, DIRECT_B, DEEP, SPAN, BLOCK, WIDE, ROOM_A, ROOM_B, TURNED, NUMBERS = range(7, 18)
-TILES, PANELS, STRIPS, NARROW = range(4)
+# A product and how it is cut up, as numbers: its size, the steps of A, B and C in elements; what a Plan says; how many those are.
+ROW_COUNT, COLUMN_COUNT, SUM_LENGTH, A_ROW, A_DEPTH, B_ROW, B_COLUMN, C_ROW = range(8)
+REST, DIRECT_REST, ROOM_REST, TURNED = range(8, 12)
+TAKES, DIRECT_A, DIRECT_B, DEEP, SPAN, BLOCK, WIDE, ROOM_A, ROOM_B, NUMBERS = range(12, 22)
+TILES, PANELS, STRIPS = range(3)
 
 
 class Plan(NamedTuple):
@@ -64,13 +67,15 @@ class Plan(NamedTuple):
     numbers: np.ndarray
     """int64 (NUMBERS,), see above.
 
+    REST: so many columns beyond COLUMN_COUNT are computed with B^T kept as rows, which are read where they lie if DIRECT_REST,
+    else ROOM_REST elements at the begin of the workspace are for them.
     TURNED: C^T = B^T A^T is computed, behind ROOM_A in the workspace, and then transposed; what follows, and A, B and C in
     product.py, are then those of that product.
-    TAKES: what a thread computes at a time: a tile of C; or a whole panel, and packs B's just before; or a whole strip, and packs
-    A's just before. The rest is packed by all together. DIRECT_A, DIRECT_B: what is read where it lies. DEEP: rows of B in a
-    block. SPAN: how many are packed at once, whole blocks. BLOCK: strips of A packed at once, or all, where each is packed just
-    before. WIDE: columns of a strip that a thread computes at a time, whole panels. ROOM_A, ROOM_B: elements of the workspace for
-    what is packed, for each thread where it packs just before.
+    TAKES: of the other columns, what a thread computes at a time: a tile of C; or a whole panel, and packs B's just before; or a
+    whole strip, and packs A's just before. The rest is packed by all together. DIRECT_A, DIRECT_B: what is read where it lies.
+    DEEP: rows of B in a block. SPAN: how many are packed at once, whole blocks. BLOCK: strips of A packed at once, or all, where
+    each is packed just before. WIDE: columns of a strip that a thread computes at a time, whole panels. ROOM_A, ROOM_B: elements
+    of the workspace for what is packed, for each thread where it packs just before.
     """
     address: int
     """Of the numbers: one argument, where 16 would take 1.5 us to hand over, and their array 0.15."""
@@ -91,10 +96,15 @@ def _whole(elements, vector):
     return -(-elements // vector) * vector
 
 
-def _turns(rows, columns, vector):
-    """What tiles of so many rows and columns of C cost for each row of B; 1 is one row of a tile of two vectors."""
+def _row_turns(columns, vector):
+    """What a row of tiles over so many columns of C costs for each row of B; 1 is one of a tile of two vectors."""
     vectors = -(-columns // vector)
-    return max(rows, _BUSY_ROWS) * (vectors // VECTORS + _NARROW * (vectors % VECTORS))
+    return vectors // VECTORS + _NARROW * (vectors % VECTORS)
+
+
+def _turns(rows, columns, vector):
+    """The same of so many rows."""
+    return max(rows, _BUSY_ROWS) * _row_turns(columns, vector)
 
 
 def _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize):
@@ -110,20 +120,25 @@ def _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize):
     return turned < _MUCH_LESS * as_it_is and rows * columns * itemsize <= _MOST_TURNED
 
 
-def _is_narrow(columns, depth, transpose_a, itemsize):
-    """Whether B^T is kept as rows: few columns, of which a vector would be a quarter padding, and rows of A as they are stored.
+def _rest(columns, depth, transpose_a, itemsize):
+    """How many of C's columns are computed with B^T kept as rows: few, of which a vector would be mostly padding; or none.
 
     Sums are then added up in another order, so that may not depend on how many rows there are: a row's bits would. (Zen 4: nn
-    128 x 512 x 10 takes 0.8 of the time, of 13 or 16 columns 1.04 to 1.09.)
+    128 x 512 x 10 takes 0.8 of the time, of 13 or 16 columns 1.04 to 1.09; 256 x 784 x 100 0.88, 511 x 257 x 129 0.9.)
     """
     vector = VECTOR_BYTES // itemsize
-    if transpose_a or columns < TOGETHER or 4 * columns > 3 * vector:
-        return False
-    together = -(-columns // TOGETHER) * TOGETHER
+    if transpose_a:  # its rows are not there to be read by vectors
+        return 0
+    rest = columns % vector
     # What a row of A costs, as in _turns.
+    together = -(-rest // TOGETHER) * TOGETHER
+    as_rows = together * (1 / (VECTORS * vector) + _LANES / depth)
+    if columns > vector:
+        whole = _row_turns(columns - rest, vector)
+        return rest if whole + as_rows < _LESS * _row_turns(columns, vector) else 0
     turned = columns / (VECTORS * vector) + _TRANSPOSED
-    narrow = together * (1 / (VECTORS * vector) + _LANES / depth)
-    return narrow < _MUCH_LESS * min(_NARROW, turned)
+    few = columns >= TOGETHER and 4 * columns <= 3 * vector
+    return columns if few and as_rows < _MUCH_LESS * min(_NARROW, turned) else 0
 
 
 def plan_product(rows, columns, depth, transpose_a, transpose_b, itemsize, threads):
@@ -131,14 +146,30 @@ def plan_product(rows, columns, depth, transpose_a, transpose_b, itemsize, threa
 
     The bits of the product do not depend on `threads`.
     """
-    if _is_narrow(columns, depth, transpose_a, itemsize):
-        return _plan_narrow(rows, columns, depth, transpose_b, itemsize)
-    turned = _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize)
+    vector = VECTOR_BYTES // itemsize
+    rest = _rest(columns, depth, transpose_a, itemsize)
+    turned = rest == 0 and _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize)
     if turned:
         rows, columns = columns, rows
         transpose_a, transpose_b = not transpose_b, not transpose_a
     a_row, a_depth = (1, rows) if transpose_a else (depth, 1)
     b_row, b_column = (1, depth) if transpose_b else (columns, 1)
+    direct_rest = transpose_b and depth % vector == 0 and rest >= TOGETHER
+    room_rest = 0 if direct_rest or rest == 0 else vector * _whole(depth, vector)
+    sizes = (rows, columns - rest, depth, a_row, a_depth, b_row, b_column, columns)
+    aside = (rest, direct_rest, room_rest, turned)
+    how, shared, own = (TILES, *6 * (1,), 0, 0), 0, 0
+    if columns > rest:
+        tiled = rows, columns - rest, depth, transpose_a, b_row, b_column, itemsize, threads
+        how, shared, own = _plan_tiles(*tiled)
+    numbers = np.array([*sizes, *aside, *how], np.int64)
+    return Plan(
+        numbers, numbers.ctypes.data, shared + room_rest + turned * _whole(rows * columns, vector), own
+    )
+
+
+def _plan_tiles(rows, columns, depth, transpose_a, b_row, b_column, itemsize, threads):
+    """What a Plan says from TAKES on, and the room that this needs: of all threads, and of each."""
     vector = VECTOR_BYTES // itemsize
     panel = VECTORS * vector
     strip_count, panel_count = -(-rows // ROWS), -(-columns // panel)
@@ -183,21 +214,6 @@ def plan_product(rows, columns, depth, transpose_a, transpose_b, itemsize, threa
         block = _evenly(strip_count, _PACKED_A // (itemsize * ROWS * min(span, depth)))
         room_a = _whole(min(span, depth) * min(rows, ROWS * block) + vector * block, vector)
     room_b = packs_b * width * (deep if takes == PANELS else min(span, depth))
-    sizes = (rows, columns, depth, a_row, a_depth, b_row, b_column)
-    how = (takes, direct_a, direct_b, deep, span, block, wide, room_a, room_b, turned)
-    numbers = np.array([*sizes, *how], np.int64)
+    how = (takes, direct_a, direct_b, deep, span, block, wide, room_a, room_b)
     own = {TILES: 0, PANELS: room_b, STRIPS: room_a}[takes]
-    shared = room_a + room_b - own + turned * _whole(rows * columns, vector)
-    return Plan(numbers, numbers.ctypes.data, shared, own)
-
-
-def _plan_narrow(rows, columns, depth, transpose_b, itemsize):
-    """Plan a product that is narrow: B^T is read where it lies if its rows fill whole vectors, otherwise it is packed."""
-    vector = VECTOR_BYTES // itemsize
-    direct_b = transpose_b and depth % vector == 0
-    numbers = np.zeros(NUMBERS, np.int64)
-    b_row, b_column = (1, depth) if transpose_b else (columns, 1)
-    numbers[: B_COLUMN + 1] = rows, columns, depth, depth, 1, b_row, b_column
-    numbers[[TAKES, DIRECT_A, DIRECT_B]] = NARROW, True, direct_b
-    numbers[ROOM_B] = 0 if direct_b else vector * _whole(depth, vector)
-    return Plan(numbers, numbers.ctypes.data, int(numbers[ROOM_B]), 0)
+    return how, room_a + room_b - own, own

@@ -9,10 +9,11 @@ from fastnn import kernels
 from fastnn.kernels import operations, product_plan
 from fastnn.kernels.product_plan import (
     BLOCK,
+    COLUMN_COUNT,
     DEEP,
     DIRECT_A,
     DIRECT_B,
-    NARROW,
+    REST,
     ROOM_A,
     SPAN,
     STRIPS,
@@ -85,7 +86,7 @@ def test_narrow(rows, depth, columns, transpose_b, dtype, choose, monkeypatch):
     operations._product.cache_clear()
     try:
         numbers = plan_product(rows, columns, depth, False, transpose_b, np.dtype(dtype).itemsize, 1).numbers
-        assert numbers[TAKES] == NARROW
+        assert numbers[REST] == columns
         check((rows, depth, columns), (False, transpose_b), dtype, choose)
     finally:
         operations._product.cache_clear()
@@ -111,7 +112,7 @@ def test_what_is_narrow():
     """Few columns, of which a vector would be a quarter padding, and A as it is stored."""
 
     def narrow(rows, depth, columns, transpose_a=False):
-        return plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[TAKES] == NARROW
+        return plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[REST] == columns
 
     assert narrow(128, 512, 8)
     assert not narrow(128, 512, 8, transpose_a=True)
@@ -121,6 +122,55 @@ def test_what_is_narrow():
     # Whatever the number of rows is: otherwise a row's bits would depend on others.
     for depth, columns in itertools.product((1, 30, 60, 100, 500), range(1, 20)):
         assert len({bool(narrow(rows, depth, columns)) for rows in (1, 2, 3, 4, 20, 128, 5000)}) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("rows", [1, 5, 20, 150])
+@pytest.mark.parametrize(("whole", "rest"), [(2, 4), (2, 1), (1, 2), (6, 3), (4, 5), (2, 7)])
+@pytest.mark.parametrize("depth", [512, 333])
+def test_last_columns_as_rows_of_b(rows, depth, whole, rest, transpose_b, dtype, choose, monkeypatch):
+    columns = whole * lanes(np.dtype(dtype).itemsize) + rest
+    monkeypatch.setattr(product_plan, "_LESS", 100)  # whether it pays or not
+    operations._product.cache_clear()
+    try:
+        numbers = plan_product(rows, columns, depth, False, transpose_b, np.dtype(dtype).itemsize, 1).numbers
+        assert (numbers[REST], numbers[COLUMN_COUNT]) == (rest, columns - rest)
+        check((rows, depth, columns), (False, transpose_b), dtype, choose)
+    finally:
+        operations._product.cache_clear()
+
+
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("columns", [33, 36, 39])
+def test_last_columns_keep_nan_and_infinity_where_they_belong(columns, transpose_b):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((40, 500), dtype=np.float32)
+    b = rng.standard_normal((500, columns), dtype=np.float32)
+    a[3, -1], a[17, 0], b[-1, 32], b[0, 2], b[499, 31] = np.nan, np.inf, np.inf, np.nan, np.inf
+    assert plan_product(40, columns, 500, False, transpose_b, 4, 1).numbers[REST] == columns - 32
+    product = kernels.matmul(a, b.T.copy() if transpose_b else b, transpose_b=transpose_b)
+    with np.errstate(invalid="ignore"):
+        expected = a.astype(float) @ b.astype(float)
+    assert np.array_equal(np.isnan(product), np.isnan(expected))
+    assert np.array_equal(np.isinf(product), np.isinf(expected))
+    finite = np.isfinite(expected)
+    assert np.allclose(product[finite], expected[finite], atol=1e-3)
+
+
+def test_which_columns_are_kept_as_rows_of_b():
+    def rest(rows, depth, columns, transpose_a=False):
+        return plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[REST]
+
+    vector = lanes(4)
+    assert rest(256, 784, 6 * vector + 4) == 4
+    assert rest(256, 784, 6 * vector + 4, transpose_a=True) == 0
+    assert rest(256, 784, 7 * vector - 1) == 0
+    assert rest(256, 784, 70 * vector + 4) == 0  # nothing to speak of
+    assert rest(256, 20, 6 * vector + 4) == 0  # to add up the lanes would take longer
+    # As with narrow products: a row's bits may not depend on how many others there are.
+    for depth, columns in itertools.product((1, 30, 100, 500), range(vector, 200)):
+        assert len({rest(rows, depth, columns) for rows in (1, 2, 4, 20, 128, 5000)}) == 1
 
 
 def test_what_is_turned():
