@@ -76,6 +76,16 @@ def _is_private(path: Path) -> bool:
     return found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
 
 
+def cache_is_ours() -> bool:
+    """Whether files can be kept in the folder of kernels, which is made where it is missing, and are trusted there."""
+    try:
+        folder = kernel_folder()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _is_private(folder) and os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        return False
+
+
 def _path(name, variant) -> Path:
     return kernel_folder() / f"{name}-{hashlib.sha256(variant.encode()).hexdigest()[:16]}.kernel"
 

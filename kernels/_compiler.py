@@ -8,6 +8,8 @@ import llvmlite.binding as llvm
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
+from ._library import provide
+
 
 class _Library(JITCodeLibrary):
     """LLVM's code of a kernel."""
@@ -24,6 +26,13 @@ class _Library(JITCodeLibrary):
         passes.add_simplify_cfg_pass()
         passes.add_instruction_combine_pass()
         passes.run(ll_module, self._codegen._pass_builder())
+
+    def _finalize_final_module(self):
+        """Have the libraries that this calls in memory, as late as can be: a second process may be compiling them."""
+        for function in self._final_module.functions:
+            if function.is_declaration:
+                provide(function.name)
+        super()._finalize_final_module()
 
 
 class _NoEngine:

@@ -10,6 +10,7 @@ from llvmlite import ir
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
+from ._beside import waited_for
 from ._cache import read_file, write_file
 from ._machine_code import add_object, make_engine, make_machine
 
@@ -29,12 +30,21 @@ def provide(name):
     with global_compiler_lock:
         if name in _ENGINES or name not in _BUILDERS:
             return
-        try:
-            _load(name, read_file(name, ""))
-        except Exception:  # a cache that cannot be read is no cache
-            code = _compile(name)
-            _load(name, code)
-            write_file(name, "", code)
+        # Another process may be compiling it.
+        if _read(name) or (waited_for() and _read(name)):
+            return
+        code = _compile(name)
+        _load(name, code)
+        write_file(name, "", code)
+
+
+def _read(name):
+    """Load a library from the disk; return whether it was there."""
+    try:
+        _load(name, read_file(name, ""))
+    except Exception:  # a cache that cannot be read is no cache
+        return False
+    return True
 
 
 def _load(name, code):

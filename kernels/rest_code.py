@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from ._library import offer, provide
+from ._library import offer
 from .processor import host
 from .vectors import (
     INT64,
@@ -186,6 +186,12 @@ def _name(kind, element):
     return f"fastnn_rest_{kind}_{element}"
 
 
+def rest_names(dtype):
+    """The names of the libraries for numbers of this dtype."""
+    element = ir.FloatType() if dtype.itemsize == 4 else ir.DoubleType()
+    return [_name(kind, element) for kind in _KINDS]
+
+
 _KINDS = {
     "multiply": (_write_multiply, _multiply_arguments),
     "update": (_write_update, _update_arguments),
@@ -203,7 +209,6 @@ def _call(kind, integers, s, after):
         element = signature.args[integers]
         element = ir.FloatType() if element == types.float32 else ir.DoubleType()
         name, kinds = _name(kind, element), [INT64, *_KINDS[kind][1](element)]
-        provide(name)
         function = declare(builder.module, name, ir.VoidType(), kinds)
         values = [
             builder.inttoptr(value, wanted) if isinstance(wanted, ir.PointerType) else value

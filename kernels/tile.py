@@ -36,7 +36,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.extending import intrinsic
 
-from ._library import offer, provide
+from ._library import offer
 from .processor import VECTOR_BYTES
 from .tile_code import MASK as MASK
 from .tile_code import RECTIFY as RECTIFY
@@ -65,6 +65,11 @@ for _reader in (ByStrides, ByRows, ByRowsTransposing, ByColumns):
         offer(dispatch_name(_reader, vector_type(_element)[1]), partial(write_tiles, _reader, _element))
 
 
+def training_tiles(dtype):
+    """The names of the libraries with the tiles that training uses."""
+    return [dispatch_name(reader, 8 * dtype.itemsize) for reader in (ByRows, ByRowsTransposing, ByColumns)]
+
+
 def lanes(itemsize):
     """Elements of `itemsize` bytes in one vector register."""
     return VECTOR_BYTES // itemsize
@@ -82,7 +87,6 @@ def _call(reader, integers, s):
         a, b, c, extra = (builder.inttoptr(address, pointer) for address in (where[0], b, c, extra))
         first, second = [*where[1:], *[ir.Constant(INT64, 0)] * 2][:2]
         name = dispatch_name(reader, vector_type(s.type)[1])
-        provide(name)
         function = declare(builder.module, name, ir.VoidType(), tile_arguments(s.type))
         builder.call(
             function, [rows, vectors, depth, a, first, second, b, ldb, c, ldc, extra, s, mode, ahead]

@@ -43,6 +43,7 @@ from ..kernels.threads import set_num_threads as set_num_threads
 from ..kernels.train import ALONE_FROM, ALONE_SECONDS, train_steps
 from ..parameters import Parameters
 from . import Chunk, Task, inference
+from .ahead import compile_ahead
 from .inputs import gathers, goes_over_non_zeros, room_for, stored_rows
 from .inspect import layer_outputs
 from .look import MANY, look, useful_lookers
@@ -130,6 +131,8 @@ class JitBackend:
         require_jit()
         self._net, self._task = net, task
         dtype = net.dtype
+        if needs_compiling():
+            compile_ahead(dtype)
         self._targets = plain(task.targets)
         self._row_weights = None if task.row_weights is None else plain(task.row_weights)
         self._objective = objective(net, self._targets, self._row_weights)
