@@ -12,12 +12,13 @@ vectors     pieces of vector IR                       transpose  a block of numb
 train       chunks of whole training steps            infer      forward passes
 product, product_plan       products of arrays, cut up and packed; rest_product, repeated_product     special ones
 elementwise, operations     functions of arrays, for users, and all that they may pass is checked
-threads, jobs, sync, shares          teams of threads, what they are told to do, their barrier, who computes which tiles
+threads, jobs, sync, shares, bell    teams of threads, their jobs, their barrier, who computes which tiles, their sleep
 clock, denormals                     the time, and the floating-point state, inside kernels
 peak        the processor's peak rate, measured
 _jit, _compiler, arrays              compiling, and what Numba's compiler does of its own; arrays as kernels want them
 _kernel, _helper                     compiled functions, to be called and to be parts of others
 _library                             functions in vector IR that kernels call and do not contain: the tiles
+_beside                              a second process that compiles meanwhile what is needed next
 _cache, _machine_code                the files of compiled code, what is in them and how it is put to use
 """
 

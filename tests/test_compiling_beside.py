@@ -10,7 +10,7 @@ import programs
 import pytest
 
 from fastnn.backends import ahead
-from fastnn.kernels import _beside, _library
+from fastnn.kernels import _beside
 from fastnn.kernels._beside import run_beside, waited_for
 
 
@@ -67,28 +67,32 @@ def test_it_is_started_once_and_only_for_the_first_training(monkeypatch):
     assert len(started) == 1
 
 
-@pytest.fixture
-def unknown_library(monkeypatch, tmp_path):
-    """The name of a library that nobody compiled; the caller's compiling of it is noted in the list."""
-    monkeypatch.setenv("FASTNN_CACHE", str(tmp_path))
-    made, compile_library = [], _library._compile
-    monkeypatch.setattr(_library, "_compile", lambda name: made.append(name) or compile_library(name))
-    monkeypatch.setattr(_library, "_ENGINES", {})
-    return "fastnn_rest_multiply_float", made
+# Asks for a library while a second process does what the argument says; prints whether the library had to be compiled.
+_ASK = """
+    import sys
+    from fastnn.kernels import _library, tile
+    from fastnn.kernels._beside import run_beside
+
+    made = []
+    compile_library = _library._compile
+    _library._compile = lambda name: made.append(name) or compile_library(name)
+    assert run_beside(sys.argv[1])
+    _library.provide("fastnn_rest_multiply_float")
+    print(made)
+"""
 
 
-def test_who_needs_a_library_waits_for_it(unknown_library):
-    name, made = unknown_library
-    assert run_beside(f"import time, fastnn.kernels._library as l; time.sleep(0.5); l.provide({name!r})")
-    _library.provide(name)
-    assert made == []
+def test_who_needs_a_library_waits_for_it(tmp_path):
+    statement = (
+        "import time; time.sleep(0.5); from fastnn.kernels import _library, tile; "
+        "_library.provide('fastnn_rest_multiply_float')"
+    )
+    assert programs.run(_ASK, statement, FASTNN_CACHE=tmp_path) == "[]"
 
 
-def test_a_second_process_that_fails_is_no_obstacle(unknown_library):
-    name, made = unknown_library
-    assert run_beside("raise SystemExit(3)")
-    _library.provide(name)
-    assert made == [name]
+def test_a_second_process_that_fails_is_no_obstacle(tmp_path):
+    made = programs.run(_ASK, "raise SystemExit(3)", FASTNN_CACHE=tmp_path)
+    assert made == "['fastnn_rest_multiply_float']"
 
 
 def test_nobody_is_waited_for_twice():
