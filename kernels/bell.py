@@ -31,9 +31,9 @@ class Bell:
             raise MemoryError("there is no memory for a lock")
         _acquire(self.address, 1)
 
-    def __del__(self):
+    def __del__(self, free=_free):  # at the interpreter's end the module's names may be gone
         if self.address:
-            _free(self.address)
+            free(self.address)
 
     def ring(self):
         """Wake who waits, or will."""

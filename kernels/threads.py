@@ -199,7 +199,7 @@ class Team:
 
     def _use_all_processors(self):
         """Let the other threads, which are awake now, run on every processor that the caller may."""
-        for member in self._members.values():
+        for member in list(self._members.values()):  # a new one may come meanwhile
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(member, self._kept)
         self._kept = ()
@@ -207,7 +207,7 @@ class Team:
     def wake(self):
         """Have every other thread look out for work, in `serve`, now or once more after it fell asleep; waits for none."""
         if self._apart:
-            self._kept = _kept_apart(self._members.values())
+            self._kept = _kept_apart(list(self._members.values()))
         for number, bell in enumerate(self._bells, 1):
             bell.ring()
             if number not in self._members:
