@@ -1,4 +1,4 @@
-"""A second process that compiles, beside this one, what both kernels and libraries need, and leaves it in the cache.
+"""A second process that compiles, beside this one, what this one will need, and leaves it in the cache.
 
 A thread would not do: in a process LLVM works under one lock, and Numba's own half of the work under the interpreter's.
 """
@@ -15,7 +15,7 @@ from ._cache import cache_is_ours
 # No library takes a tenth of that; who is so slow, or stands still, is not waited for any longer.
 _LONGEST_WAIT = 60  # seconds
 
-_processes = []  # of this process, not of those that it was forked from
+_processes = []  # who started it, as a forked child is not to wait for it, and the process
 
 
 def run_beside(statement):
@@ -36,16 +36,19 @@ def run_beside(statement):
 
 def waited_for():
     """Wait until the second process is through; return whether there was one to wait for."""
-    running = [process for owner, process in _processes if owner == os.getpid() and process.poll() is None]
+    running = _running()
     for process in running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_LONGEST_WAIT)
     return bool(running)
 
 
+def _running():
+    return [process for owner, process in _processes if owner == os.getpid() and process.poll() is None]
+
+
 @atexit.register
 def _end():
-    for owner, process in _processes:
-        if owner == os.getpid() and process.poll() is None:
-            process.terminate()
-            process.wait()
+    for process in _running():
+        process.terminate()
+        process.wait()

@@ -8,15 +8,11 @@ from numba.core.extending import intrinsic
 
 from ._jit import helper
 
-_allocate = ctypes.pythonapi.PyThread_allocate_lock
+_allocate, _acquire = ctypes.pythonapi.PyThread_allocate_lock, ctypes.pythonapi.PyThread_acquire_lock
+_release, _free = ctypes.pythonapi.PyThread_release_lock, ctypes.pythonapi.PyThread_free_lock
 _allocate.restype = ctypes.c_void_p
-_acquire, _release, _free = (
-    getattr(ctypes.pythonapi, f"PyThread_{name}") for name in ("acquire_lock", "release_lock", "free_lock")
-)
-_acquire.argtypes, _release.argtypes, _free.argtypes = (
-    (ctypes.c_void_p, ctypes.c_int),
-    *2 * ((ctypes.c_void_p,),),
-)
+_acquire.argtypes = (ctypes.c_void_p, ctypes.c_int)
+_release.argtypes = _free.argtypes = (ctypes.c_void_p,)
 
 WAIT = ctypes.cast(_acquire, ctypes.c_void_p).value
 """The address of Python's function, which differs from process to process: compiled code, which is kept, is handed it."""

@@ -155,10 +155,10 @@ def plan_product(rows, columns, depth, transpose_a, transpose_b, itemsize, threa
     a_row, a_depth = (1, rows) if transpose_a else (depth, 1)
     b_row, b_column = (1, depth) if transpose_b else (columns, 1)
     direct_rest = transpose_b and depth % vector == 0 and rest >= TOGETHER
-    room_rest = 0 if direct_rest or rest == 0 else vector * _whole(depth, vector)
+    room_rest = 0 if direct_rest or rest == 0 else max(vector, TOGETHER) * _whole(depth, vector)
     sizes = (rows, columns - rest, depth, a_row, a_depth, b_row, b_column, columns)
     aside = (rest, direct_rest, room_rest, turned)
-    how, shared, own = (TILES, *6 * (1,), 0, 0), 0, 0
+    how, shared, own = (TILES, *6 * (1,), 0, 0), 0, 0  # no tiles; a loop in steps of 0 would be an error
     if columns > rest:
         tiled = rows, columns - rest, depth, transpose_a, b_row, b_column, itemsize, threads
         how, shared, own = _plan_tiles(*tiled)

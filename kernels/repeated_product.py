@@ -97,14 +97,13 @@ def with_product(repeated, kernel, threads, transpose_a, transpose_b, a, b, plan
     threads: those that the plan is for, 0 where the caller's alone is always enough. The oldest is left out where there are too
     many.
     """
-    entries, plans = np.empty((0, _WORDS), np.int64), ()
     if repeated is None:
         function = python_function(multiply_again, _kinds(a.dtype))
+        entries, plans = np.empty((0, _WORDS), np.int64), ()
+    elif any(known is plan for known in repeated.plans):
+        return repeated  # it went the long way, as its arrays or the workspace were others, or a thread slept
     else:
         function, entries, plans = repeated.run.func, repeated.entries, repeated.plans
-    # It is known, and went the long way, as its arrays or the workspace were others.
-    if any(known is plan for known in plans):
-        return repeated
     room = plan.shared + max(1, threads) * plan.own
     entry = (*a.shape, *b.shape, 2 * transpose_a + transpose_b, threads, plan.address, room)
     entries = np.vstack([np.array([entry], np.int64), entries[: _MOST - 1]])

@@ -31,7 +31,7 @@ _ASIDE = AT_ONCE * TOGETHER
 def pack_rest(thread, threads, numbers, b, packed):
     """A thread's part of packed[c * step + k] = B[k, COLUMN_COUNT + c], 0 behind the last row of B and the last column.
 
-    There is room for a vector of columns; step: whole vectors.
+    There is room for a vector of columns, and for TOGETHER; step: whole vectors.
     """
     rest, depth, column = numbers[REST], numbers[SUM_LENGTH], numbers[COLUMN_COUNT]
     b_row, b_column = numbers[B_ROW], numbers[B_COLUMN]

@@ -148,7 +148,7 @@ class Team:
     def _begin(self):
         self.sync = np.zeros(sync_words(self.threads), dtype=np.int64)
         self._bells = [Bell() for _ in range(self.threads - 1)]
-        self._members, self._kept = {}, ()
+        self._members, self._allowed = {}, ()
         self._process = os.getpid()
 
     def __enter__(self):
@@ -179,7 +179,7 @@ class Team:
                 outcome = lead(kernel.address, kernel.key, self.threads, True, self.sync, *arguments)
             finally:
                 self.sync[EXPECTED] = 0
-        if self._kept:
+        if self._allowed:
             self._use_all_processors()
         if outcome == FAILED:
             raise MemoryError("a kernel ran out of memory; give it less at once")
@@ -189,7 +189,7 @@ class Team:
         """run(sync, threads, *arguments), which runs a job if every other thread looks out for work, and else returns 0."""
         self._renew()
         outcome = run(self.sync, self.threads, *arguments)
-        if outcome and self._kept:
+        if outcome and self._allowed:
             self._use_all_processors()
         return outcome
 
@@ -201,13 +201,13 @@ class Team:
         """Let the other threads, which are awake now, run on every processor that the caller may."""
         for member in list(self._members.values()):  # a new one may come meanwhile
             with contextlib.suppress(OSError):
-                os.sched_setaffinity(member, self._kept)
-        self._kept = ()
+                os.sched_setaffinity(member, self._allowed)
+        self._allowed = ()
 
     def wake(self):
         """Have every other thread look out for work, in `serve`, now or once more after it fell asleep; waits for none."""
         if self._apart:
-            self._kept = _kept_apart(list(self._members.values()))
+            self._allowed = _kept_apart(list(self._members.values()))
         for number, bell in enumerate(self._bells, 1):
             bell.ring()
             if number not in self._members:
@@ -325,11 +325,11 @@ def run_product(threads, work, kernel, *arguments):
 
 
 def post_product(work, run, *arguments):
-    """Have run(sync, threads, *arguments) compute so many multiply-adds if the team is there; return what it does, or 0."""
+    """Have run(sync, threads, *arguments) compute so many multiply-adds if the team is there; return what it does, or None."""
     threads = threads_for_product()
     if threads == 1:
         return run(ALONE.sync, 1, *arguments)
-    return _with_team(threads, work, lambda team: team.post(run, *arguments)) or 0
+    return _with_team(threads, work, lambda team: team.post(run, *arguments))
 
 
 def _with_team(threads, work, run):

@@ -72,7 +72,7 @@ def test_it_is_started_once_and_only_for_the_first_training(monkeypatch):
 # Asks for a library while a second process does what the argument says; prints whether the library had to be compiled.
 _ASK = """
     import sys
-    from fastnn.kernels import _library, tile
+    from fastnn.kernels import _library
     from fastnn.kernels._beside import run_beside
 
     made = []
@@ -86,7 +86,7 @@ _ASK = """
 
 def test_who_needs_a_library_waits_for_it(tmp_path):
     statement = (
-        "import time; time.sleep(0.5); from fastnn.kernels import _library, tile; "
+        "import time; time.sleep(0.5); from fastnn.kernels import _library; "
         "_library.provide('fastnn_rest_multiply_float')"
     )
     assert programs.run(_ASK, statement, FASTNN_CACHE=tmp_path) == "[]"

@@ -13,8 +13,10 @@ from fastnn.kernels.product_plan import (
     DEEP,
     DIRECT_A,
     DIRECT_B,
+    DIRECT_REST,
     REST,
     ROOM_A,
+    ROOM_REST,
     SPAN,
     STRIPS,
     TAKES,
@@ -22,6 +24,7 @@ from fastnn.kernels.product_plan import (
     WIDE,
     plan_product,
 )
+from fastnn.kernels.rest_code import TOGETHER
 from fastnn.kernels.threads import team_of
 from fastnn.kernels.tile import ROWS, VECTORS, lanes
 
@@ -43,6 +46,19 @@ def choose(monkeypatch):
     monkeypatch.setattr(operations, "_repeated", {})
     monkeypatch.setattr(operations, "run_product", run)
     return choose
+
+
+@pytest.fixture
+def set_limits(monkeypatch):
+    """A function that sets limits of product_plan for this test alone: no plan of another is used, and none is left."""
+
+    def set_limits(**limits):
+        for name, limit in limits.items():
+            monkeypatch.setattr(product_plan, name, limit)
+        operations._product.cache_clear()
+
+    yield set_limits
+    operations._product.cache_clear()
 
 
 def check(shape, layout, dtype, choose):
@@ -81,15 +97,23 @@ def test_turned(shape, layout, dtype, choose):
 @pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize("rows", [1, 7, 60, 150])
 @pytest.mark.parametrize(("depth", "columns"), [(512, 5), (512, 6), (333, 4), (641, 5), (199, 6)])
-def test_narrow(rows, depth, columns, transpose_b, dtype, choose, monkeypatch):
-    monkeypatch.setattr(product_plan, "_MUCH_LESS", 100)  # whether it pays or not
-    operations._product.cache_clear()
-    try:
-        numbers = plan_product(rows, columns, depth, False, transpose_b, np.dtype(dtype).itemsize, 1).numbers
-        assert numbers[REST] == columns
-        check((rows, depth, columns), (False, transpose_b), dtype, choose)
-    finally:
-        operations._product.cache_clear()
+def test_narrow(rows, depth, columns, transpose_b, dtype, choose, set_limits):
+    if 4 * columns > 3 * lanes(np.dtype(dtype).itemsize):
+        pytest.skip("vectors are so short that this is not narrow")
+    set_limits(_MUCH_LESS=100)  # whether it pays or not
+    numbers = plan_product(rows, columns, depth, False, transpose_b, np.dtype(dtype).itemsize, 1).numbers
+    assert numbers[REST] == columns
+    check((rows, depth, columns), (False, transpose_b), dtype, choose)
+
+
+def check_where_nan_and_infinity_are(a, b, transpose_b, tolerance):
+    product = kernels.matmul(a, b.T.copy() if transpose_b else b, transpose_b=transpose_b)
+    with np.errstate(invalid="ignore"):
+        expected = a.astype(float) @ b.astype(float)
+    assert np.array_equal(np.isnan(product), np.isnan(expected))
+    assert np.array_equal(np.isinf(product), np.isinf(expected))
+    finite = np.isfinite(expected)
+    assert np.allclose(product[finite], expected[finite], atol=tolerance)
 
 
 @pytest.mark.parametrize("transpose_b", [False, True])
@@ -99,13 +123,7 @@ def test_narrow_products_keep_nan_and_infinity_where_they_belong(depth, transpos
     a = rng.standard_normal((40, depth), dtype=np.float32)
     b = rng.standard_normal((depth, 8), dtype=np.float32)
     a[3, -1], a[17, 0], b[-1, 2], b[0, 7] = np.nan, np.inf, np.inf, np.nan
-    product = kernels.matmul(a, b.T.copy() if transpose_b else b, transpose_b=transpose_b)
-    with np.errstate(invalid="ignore"):
-        expected = a.astype(float) @ b.astype(float)
-    assert np.array_equal(np.isnan(product), np.isnan(expected))
-    assert np.array_equal(np.isinf(product), np.isinf(expected))
-    finite = np.isfinite(expected)
-    assert np.allclose(product[finite], expected[finite], atol=1e-4)
+    check_where_nan_and_infinity_are(a, b, transpose_b, 1e-4)
 
 
 def test_what_is_narrow():
@@ -114,11 +132,13 @@ def test_what_is_narrow():
     def narrow(rows, depth, columns, transpose_a=False):
         return plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[REST] == columns
 
-    assert narrow(128, 512, 8)
-    assert not narrow(128, 512, 8, transpose_a=True)
+    some = lanes(4) // 2  # 8 of 16
+    if some >= TOGETHER:
+        assert narrow(128, 512, some)
+    assert not narrow(128, 512, some, transpose_a=True)
     assert not narrow(128, 512, 3)
     assert not narrow(128, 512, lanes(4) + 1)
-    assert not narrow(128, 20, 8)  # to add up the lanes would take longer
+    assert not narrow(128, 20, some)  # to add up the lanes would take longer
     # Whatever the number of rows is: otherwise a row's bits would depend on others.
     for depth, columns in itertools.product((1, 30, 60, 100, 500), range(1, 20)):
         assert len({bool(narrow(rows, depth, columns)) for rows in (1, 2, 3, 4, 20, 128, 5000)}) == 1
@@ -129,33 +149,31 @@ def test_what_is_narrow():
 @pytest.mark.parametrize("rows", [1, 5, 20, 150])
 @pytest.mark.parametrize(("whole", "rest"), [(2, 4), (2, 1), (1, 2), (6, 3), (4, 5), (2, 7)])
 @pytest.mark.parametrize("depth", [512, 333])
-def test_last_columns_as_rows_of_b(rows, depth, whole, rest, transpose_b, dtype, choose, monkeypatch):
+def test_last_columns_as_rows_of_b(rows, depth, whole, rest, transpose_b, dtype, choose, set_limits):
+    if rest >= lanes(np.dtype(dtype).itemsize):
+        pytest.skip("vectors are so short that this is one")
     columns = whole * lanes(np.dtype(dtype).itemsize) + rest
-    monkeypatch.setattr(product_plan, "_LESS", 100)  # whether it pays or not
-    operations._product.cache_clear()
-    try:
-        numbers = plan_product(rows, columns, depth, False, transpose_b, np.dtype(dtype).itemsize, 1).numbers
-        assert (numbers[REST], numbers[COLUMN_COUNT]) == (rest, columns - rest)
-        check((rows, depth, columns), (False, transpose_b), dtype, choose)
-    finally:
-        operations._product.cache_clear()
+    set_limits(_LESS=100)  # whether it pays or not
+    numbers = plan_product(rows, columns, depth, False, transpose_b, np.dtype(dtype).itemsize, 1).numbers
+    assert (numbers[REST], numbers[COLUMN_COUNT]) == (rest, columns - rest)
+    check((rows, depth, columns), (False, transpose_b), dtype, choose)
 
 
 @pytest.mark.parametrize("transpose_b", [False, True])
-@pytest.mark.parametrize("columns", [33, 36, 39])
-def test_last_columns_keep_nan_and_infinity_where_they_belong(columns, transpose_b):
+@pytest.mark.parametrize("rest", [1, 4, 7])
+def test_last_columns_keep_nan_and_infinity_where_they_belong(rest, transpose_b, set_limits):
+    whole = 2 * lanes(4)
+    columns = whole + rest
+    if rest >= lanes(4):
+        pytest.skip("vectors are so short that this is one")
     rng = np.random.default_rng(0)
     a = rng.standard_normal((40, 500), dtype=np.float32)
     b = rng.standard_normal((500, columns), dtype=np.float32)
-    a[3, -1], a[17, 0], b[-1, 32], b[0, 2], b[499, 31] = np.nan, np.inf, np.inf, np.nan, np.inf
-    assert plan_product(40, columns, 500, False, transpose_b, 4, 1).numbers[REST] == columns - 32
-    product = kernels.matmul(a, b.T.copy() if transpose_b else b, transpose_b=transpose_b)
-    with np.errstate(invalid="ignore"):
-        expected = a.astype(float) @ b.astype(float)
-    assert np.array_equal(np.isnan(product), np.isnan(expected))
-    assert np.array_equal(np.isinf(product), np.isinf(expected))
-    finite = np.isfinite(expected)
-    assert np.allclose(product[finite], expected[finite], atol=1e-3)
+    a[3, -1], a[17, 0] = np.nan, np.inf
+    b[-1, whole], b[0, 2], b[499, whole - 1] = np.inf, np.nan, np.inf
+    set_limits(_LESS=100)  # whether it pays or not
+    assert plan_product(40, columns, 500, False, transpose_b, 4, 1).numbers[REST] == rest
+    check_where_nan_and_infinity_are(a, b, transpose_b, 1e-3)
 
 
 def test_which_columns_are_kept_as_rows_of_b():
@@ -171,6 +189,19 @@ def test_which_columns_are_kept_as_rows_of_b():
     # As with narrow products: a row's bits may not depend on how many others there are.
     for depth, columns in itertools.product((1, 30, 100, 500), range(vector, 200)):
         assert len({rest(rows, depth, columns) for rows in (1, 2, 4, 20, 128, 5000)}) == 1
+
+
+@pytest.mark.parametrize("vector_bytes", [16, 32, 64])
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_there_is_room_for_the_columns_that_are_computed_together(vector_bytes, itemsize, monkeypatch):
+    """More than a vector has lanes, where vectors are short; whether it pays or not."""
+    monkeypatch.setattr(product_plan, "VECTOR_BYTES", vector_bytes)
+    monkeypatch.setattr(product_plan, "_LESS", 100)
+    shapes = itertools.product((1, 30, 500, 511), range(1, 100), (False, True))
+    for depth, columns, transpose_b in shapes:
+        numbers = plan_product(50, columns, depth, False, transpose_b, itemsize, 2).numbers
+        rows_of_b = max(numbers[REST], TOGETHER) if numbers[REST] and not numbers[DIRECT_REST] else 0
+        assert numbers[ROOM_REST] >= rows_of_b * depth
 
 
 def test_what_is_turned():
@@ -212,37 +243,28 @@ def test_what_is_read_where_it_lies():
 @pytest.mark.parametrize(
     "shape", [(200, 150, 80), (61, 333, 47), (30, 97, 400), (25, 64, 1), (1, 130, 90), (150, 45, 10)]
 )
-def test_many_blocks(shape, layout, choose, monkeypatch):
+def test_many_blocks(shape, layout, choose, set_limits):
     """Limits so small that all of K, A and B come in several blocks."""
-    for name, limit in (("DEPTH", 32), ("DEPTH_OF_COLUMNS", 16), ("_PACKED_A", 8000), ("_PACKED_B", 16000)):
-        monkeypatch.setattr(product_plan, name, limit)
-    operations._product.cache_clear()
-    try:
-        check(shape, layout, np.float32, choose)
-        rows, depth, columns = shape
-        numbers = plan_product(rows, columns, depth, *layout, 4, 1).numbers
-        assert numbers[DEEP] < depth
-        assert numbers[SPAN] % numbers[DEEP] == 0
-    finally:
-        operations._product.cache_clear()
+    set_limits(DEPTH=32, DEPTH_OF_COLUMNS=16, _PACKED_A=8000, _PACKED_B=16000)
+    check(shape, layout, np.float32, choose)
+    rows, depth, columns = shape
+    numbers = plan_product(rows, columns, depth, *layout, 4, 1).numbers
+    assert numbers[DEEP] < depth
+    assert numbers[SPAN] % numbers[DEEP] == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shape", [(601, 33, 500), (784, 128, 512), (5000, 20, 70)])
-def test_strip_by_strip(shape, layout, dtype, choose, monkeypatch):
+def test_strip_by_strip(shape, layout, dtype, choose, set_limits):
     """Products of few rows of B and a large C, also where B's columns come in several blocks, read where A lies or packed."""
-    monkeypatch.setattr(product_plan, "_NEAR_B", 40_000)
-    operations._product.cache_clear()
-    try:
-        check(shape, layout, dtype, choose)
-        rows, depth, columns = shape
-        numbers = plan_product(rows, columns, depth, *layout, np.dtype(dtype).itemsize, 3).numbers
-        assert numbers[TAKES] == STRIPS
-        assert (numbers[WIDE] < columns) == (columns > 100)
-        assert (numbers[ROOM_A] > 0) == (columns > 100)
-    finally:
-        operations._product.cache_clear()
+    set_limits(_NEAR_B=40_000)
+    check(shape, layout, dtype, choose)
+    rows, depth, columns = shape
+    numbers = plan_product(rows, columns, depth, *layout, np.dtype(dtype).itemsize, 3).numbers
+    assert numbers[TAKES] == STRIPS
+    assert (numbers[WIDE] < columns) == (columns > 100)
+    assert (numbers[ROOM_A] > 0) == (columns > 100)
 
 
 def test_a_large_product_comes_in_several_blocks():
