@@ -12,7 +12,9 @@ vectors     pieces of vector IR                       transpose  a block of numb
 train       chunks of whole training steps            infer      forward passes
 product, product_plan       products of arrays, cut up and packed; rest_product, repeated_product     special ones
 elementwise, operations     functions of arrays, for users, and all that they may pass is checked
+array_object, interpreter   arrays as C sees them, and Python's lock, for compiled code that is handed Python's objects
 threads, jobs, sync, shares, bell    teams of threads, their jobs, their barrier, who computes which tiles, their sleep
+thread_count, product_threads        how many threads to use, and who computes a product
 clock, denormals                     the time, and the floating-point state, inside kernels
 peak        the processor's peak rate, measured
 _jit, _compiler, arrays              compiling, and what Numba's compiler does of its own; arrays as kernels want them
@@ -30,6 +32,6 @@ from .operations import softmax as softmax
 from .operations import softmax_cross_entropy as softmax_cross_entropy
 from .peak import fma_peak as fma_peak
 from .processor import host as host
-from .threads import available_threads as available_threads
-from .threads import get_num_threads as get_num_threads
-from .threads import set_num_threads as set_num_threads
+from .thread_count import available_threads as available_threads
+from .thread_count import get_num_threads as get_num_threads
+from .thread_count import set_num_threads as set_num_threads

@@ -25,6 +25,11 @@ def jit(function):
     return _dispatcher(Kernel, KernelCompiler, function)
 
 
+def door(function):
+    """Compile a function that reads Python's objects: as `jit`, but Python's lock is kept."""
+    return _dispatcher(Kernel, KernelCompiler, function, nogil=False)
+
+
 def team_kernel(function):
     """Compile a kernel that teams run, see jobs.py: as `jit`, but Python cannot call it, which saves the code for that."""
     return _dispatcher(Kernel, KernelCompiler, function, **_NO_WRAPPERS)

@@ -53,27 +53,41 @@ def call(typingctx, place, arguments):
     return types.void(types.intp, arguments), codegen
 
 
-def _array_at(context, builder, array, data, length, itemsize):
-    """LLVM's code of a 1-D array of type `array` on memory that somebody else keeps."""
+def _array_at(context, builder, array, data, shape, itemsize):
+    """LLVM's code of a C-contiguous array of type `array` on memory that somebody else keeps."""
     from numba.np.arrayobj import populate_array  # 200 ms, where there is nothing to compile
 
+    strides = [itemsize]
+    for length in shape[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], length))
     made = context.make_array(array)(context, builder)
-    populate_array(made, data=data, shape=[length], strides=[itemsize], itemsize=itemsize, meminfo=None)
+    populate_array(made, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
     return made._getvalue()
+
+
+def _view_at(kind, lengths):
+    """Signature and code of a view of numbers of the type of `kind`, given its place, its lengths and such a number."""
+    array = types.Array(types.unliteral(kind), lengths, "C")
+
+    def codegen(context, builder, signature, arguments):
+        place, *shape, number = arguments
+        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number.type))
+        data = builder.inttoptr(place, number.type.as_pointer())
+        return _array_at(context, builder, array, data, shape, itemsize)
+
+    return array(types.intp, *[types.intp] * lengths, kind), codegen
 
 
 @intrinsic
 def view(typingctx, place, length, kind):
     """The 1-D array of `length` numbers of the type of `kind` at address `place`, in memory that somebody else keeps."""
-    array = types.Array(types.unliteral(kind), 1, "C")
+    return _view_at(kind, 1)
 
-    def codegen(context, builder, signature, arguments):
-        place, length, number = arguments
-        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number.type))
-        data = builder.inttoptr(place, number.type.as_pointer())
-        return _array_at(context, builder, array, data, length, itemsize)
 
-    return array(types.intp, types.intp, kind), codegen
+@intrinsic
+def matrix(typingctx, place, rows, columns, kind):
+    """The same of two dimensions."""
+    return _view_at(kind, 2)
 
 
 @intrinsic(prefer_literal=True)
@@ -85,6 +99,6 @@ def stack_words(typingctx, count):
         words = cgutils.alloca_once(builder, ir.ArrayType(INT64, count.literal_value))
         data = builder.bitcast(words, INT64.as_pointer())
         length, itemsize = (context.get_constant(types.intp, number) for number in (count.literal_value, 8))
-        return _array_at(context, builder, array, data, length, itemsize)
+        return _array_at(context, builder, array, data, [length], itemsize)
 
     return array(count), codegen

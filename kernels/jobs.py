@@ -34,10 +34,12 @@ from .vectors import INT64
 
 # Words of the array `sync` behind those of the barrier: how many threads are through with the job, and whether one failed;
 # the job, three addresses; whether one will be posted for certain, and whether there will be none any more; whether all but the
-# caller are to leave the job; and for each thread its state and, while it is at work, what is left of its shares (shares.py); all
-# on cache lines of their own.
-_FINISHED, _FAILED, _JOB, EXPECTED, LEAVE, STATES = range(BARRIER_WORDS, BARRIER_WORDS + 48, 8)
+# caller are to leave the job; how many threads there are, and the memory that they have for a job; and for each thread its state
+# and, while it is at work, what is left of its shares (shares.py); all on cache lines of their own.
+_FINISHED, _FAILED, _JOB, EXPECTED, LEAVE, COUNT, STATES = range(BARRIER_WORDS, BARRIER_WORDS + 56, 8)
 ENDED = EXPECTED + 1
+# The workspace's address, how many bytes it has, and how many a job lacked that returned NO_ROOM.
+WORKSPACE, ROOM, NEEDED = range(COUNT + 1, COUNT + 4)
 THREAD_WORDS = 8
 QUEUES = STATES + 1
 
@@ -49,8 +51,8 @@ _ASLEEP, _WAITING, _CLAIMED, _POSTED = range(4)
 # NumPy's waiting threads ten times slower.)
 _IDLE_SPINS = 5000
 
-# What `lead` returns.
-DONE, FAILED, ASLEEP, OTHER_TYPES = range(4)
+# What `lead` returns; and what else compiled code may that posts jobs, see Team.post.
+DONE, FAILED, ASLEEP, OTHER_TYPES, NO_ROOM, UNKNOWN = range(6)
 
 
 def sync_words(threads):
@@ -195,7 +197,9 @@ def lead(kernel, key, threads, woken, *arguments):
 @helper
 def post(kernel, threads, arguments):
     """`lead` for compiled code: arguments, a tuple, are of the right types. Returns DONE, FAILED or ASLEEP."""
-    return _lead(_unpacking(arguments), kernel, _stored(arguments), threads, False, address(arguments[0], 0))
+    sync = address(arguments[0], 0)
+    woken = atomic_load(sync + 8 * EXPECTED) != 0
+    return _lead(_unpacking(arguments), kernel, _stored(arguments), threads, woken, sync)
 
 
 @jit

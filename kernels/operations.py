@@ -6,37 +6,33 @@ from typing import NamedTuple
 import numpy as np
 
 from ._jit import require_jit
-from .arrays import aligned_empty, aligned_zeros, plain
+from .arrays import aligned_zeros, plain
 from .elementwise import relu_elements, softmax_cross_entropy_rows, softmax_rows
+from .jobs import COUNT, DONE, FAILED
 from .product import multiply
 from .product_plan import Plan, plan_product
-from .repeated_product import COMPUTED, FAILED, LARGER, with_product
-from .threads import ALONE, compiled, post_product, run_product, threads_for_product
+from .product_threads import run_product
+from .repeated_product import ALWAYS_ALONE, LARGER, nothing_known, with_product
+from .thread_count import threads_for_product
+from .threads import ALONE, Team, compiled
 from .tile import lanes
 
-_multiply = {}  # the kernel by dtype: to look at all operands costs as much as a small product
-
-_repeated = {}  # products that came last, by dtype
+_known = None  # products that came last, once there was one
 
 # Below so many multiply-adds a second thread, where it looks out for work, costs as much as it saves. (An Intel Xeon of 2023:
 # 500 x 32 x 32 takes 13 us on one thread and 11 to 17 on two, 128 x 512 x 10 21 and 17, 1000 x 32 x 32 20 and 15 to 20.)
 _SERIAL_WORK = 600_000
 
-# The last product's workspace by dtype, for the next: memory from the system, page by page, takes 1 us for 4 KB on a virtual
-# machine, and 784 x 128 x 512 needs up to 23 of them.
-_spare = {}
-_MOST_SPARE = 8_000_000  # bytes: more than most large products pack at once
+# Their workspace: 600,000 multiply-adds of twelve rows or more pack no more bytes than that.
+_ROOM = 1 << 20
 
+_alone = Team(1)
+"""For products that are always the caller's alone: who runs one has Python's lock, and nobody else can run another meanwhile."""
+_alone.sync[COUNT] = ALWAYS_ALONE
+_alone.reserve(_ROOM)
 
-class _Workspace(NamedTuple):
-    array: np.ndarray
-    address: int  # which takes 1.2 us to ask for
-    room: int  # elements
-
-
-_NO_WORKSPACE = _Workspace(np.empty(0), 0, 0)
-
-_DTYPES = frozenset(map(np.dtype, (np.float32, np.float64)))
+# Of those that are equal, as one with metadata is, the one that NumPy makes.
+_DTYPES = {kind: kind for kind in map(np.dtype, (np.float32, np.float64))}
 
 
 def _checked(array, name, dimensions=None):
@@ -62,12 +58,25 @@ def _flag(value, name):
 
 
 def _stored(array, transpose):
-    """`array` as a C-contiguous matrix, or its transpose where that is one; and whether op(array) is the transpose of that."""
-    if array.flags.carray:
-        return array, transpose
+    """An array as compiled code wants it: C-contiguous, aligned, its dtype NumPy's own object; and whether it is transposed."""
     if array.flags.f_contiguous and not array.flags.c_contiguous:
         array, transpose = array.T, not transpose
-    return plain(array), transpose
+    array = np.require(array, requirements=["C", "A"])
+    kind = _DTYPES[array.dtype]
+    return array if array.dtype is kind else array.view(kind), transpose
+
+
+def _room_for(a, b, transpose_a, transpose_b):
+    """A new array for the product of what a user passed; None where that takes a closer look."""
+    if (
+        type(a) is type(b) is np.ndarray
+        and type(transpose_a) is type(transpose_b) is bool
+        and a.ndim == b.ndim == 2
+    ):
+        shape_a, shape_b = a.shape, b.shape
+        if shape_a[not transpose_a] == shape_b[transpose_b]:
+            return np.empty((shape_a[transpose_a], shape_b[not transpose_b]), a.dtype)
+    return None
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
@@ -82,62 +91,51 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None):
     Raises TypeError for other dtypes, ValueError for shapes that do not fit.
 
     """
-    usual = type(a) is type(b) is np.ndarray and type(transpose_a) is type(transpose_b) is bool
-    # A product like one before, of which nothing more has to be found out.
-    made = None
-    if usual and (out is None or type(out) is np.ndarray):
-        kind = a.dtype
-        repeated = _repeated.get(kind)
-        if repeated is not None and b.dtype is kind and a.ndim == b.ndim == 2:
-            target = out
-            if out is None:
-                target = made = np.empty((a.shape[transpose_a], b.shape[not transpose_b]), kind)
-            if target.dtype is kind and target.ndim == 2 and target.flags.writeable:
-                workspace = _spare.pop(kind, _NO_WORKSPACE)  # nobody else has it then
-                transposed = 2 * transpose_a + transpose_b
-                outcome = repeated.alone(transposed, a, b, target, workspace.address, workspace.room)
-                if outcome == LARGER:
-                    arguments = transposed, a, b, target, workspace.address, workspace.room
-                    outcome = post_product(a.size * target.shape[1], repeated.run, *arguments)
-                _spare[kind] = workspace
-                if outcome == COMPUTED:
-                    return target
-                if outcome == FAILED:
-                    raise MemoryError("a kernel ran out of memory")
-    if not (usual and a.flags.carray and b.flags.carray):
-        a, transpose_a = _stored(_checked(a, "a", 2), _flag(transpose_a, "transpose_a"))
-        b, transpose_b = _stored(_checked(b, "b", 2), _flag(transpose_b, "transpose_b"))
-    kind = a.dtype
-    how = _product(a.shape, b.shape, transpose_a, transpose_b, kind, b.dtype)
+    known, product = _known, out
+    if known is not None:
+        if out is None:
+            product = _room_for(a, b, transpose_a, transpose_b)
+        # A product like one before, of which nothing more has to be found out.
+        outcome = known.run(_alone.address, a, b, transpose_a, transpose_b, product)
+        if outcome == LARGER:
+            threads = threads_for_product()
+            outcome = run_product(
+                threads, a.size * product.shape[1], known.run, a, b, transpose_a, transpose_b, product
+            )
+        if outcome == DONE:
+            return product
+    a, transpose_a = _stored(_checked(a, "a", 2), _flag(transpose_a, "transpose_a"))
+    b, transpose_b = _stored(_checked(b, "b", 2), _flag(transpose_b, "transpose_b"))
+    how = _product(a.shape, b.shape, transpose_a, transpose_b, a.dtype, b.dtype)
     if out is None:
-        out = np.empty(how.shape, kind) if made is None else made
+        out = product = np.empty(how.shape, a.dtype)
     else:
         _check_out(out, how.shape, a, b)
+        product, _ = _stored(np.asarray(out), False)  # a copy, where it is not aligned
     if how.work == 0:
-        out[...] = 0  # an empty sum
-        return out
-    threads = threads_for_product() if how.work >= _SERIAL_WORK else 1
-    plan = how.plans.get(threads) or how.planned(threads)
-    room = plan.shared + threads * plan.own
-    workspace = _spare.pop(kind, None)  # nobody else has it then
-    if workspace is None or workspace.room < room:
-        array = aligned_empty(room, kind)
-        workspace = _Workspace(array, array.ctypes.data, room)
-    operands = (plan.address, a, b, out, workspace.address)
-    kernel = _multiply.get(kind)
-    if kernel is None:
-        kernel = _multiply[kind] = compiled(multiply, ALONE.sync, *operands)
-    if threads == 1:
-        ALONE.run(kernel, *operands)
-    else:
-        run_product(threads, how.work, kernel, *operands)
-    known_for = threads if how.work >= _SERIAL_WORK else 0
-    _repeated[kind] = with_product(
-        _repeated.get(kind), kernel, known_for, transpose_a, transpose_b, a, b, plan
-    )
-    if workspace.array.nbytes <= _MOST_SPARE:
-        _spare[kind] = workspace
+        product[...] = 0  # an empty sum
+    elif _compute(how, a, b, transpose_a, transpose_b, product) == FAILED:
+        raise MemoryError("a kernel ran out of memory")
+    if not out.flags.aligned:
+        out[...] = product
     return out
+
+
+def _compute(how, a, b, transpose_a, transpose_b, product):
+    """The product of arrays that were looked at, which is known from now on; returns what multiply_again does."""
+    global _known
+    known = _known or nothing_known()
+    matrix = np.empty((1, 1), a.dtype)
+    kernel = compiled(multiply, ALONE.sync, 0, matrix, matrix, matrix, 0)
+    operands = a, b, transpose_a, transpose_b
+    if how.work < _SERIAL_WORK and how.planned(1).room(1) * a.itemsize <= _ROOM:
+        _known = known = with_product(known, kernel, ALWAYS_ALONE, *operands, how.planned(1))
+        return known.run(_alone.address, *operands, product)
+    threads = threads_for_product()
+    for count in (1, threads):
+        known = with_product(known, kernel, count, *operands, how.planned(count))
+    _known = known
+    return run_product(threads, how.work, known.run, *operands, product)
 
 
 class _Product(NamedTuple):
@@ -147,7 +145,8 @@ class _Product(NamedTuple):
     plans: dict[int, Plan]  # by number of threads
 
     def planned(self, threads):
-        self.plans[threads] = plan_product(*self.settings, threads)
+        if threads not in self.plans:
+            self.plans[threads] = plan_product(*self.settings, threads)
         return self.plans[threads]
 
 

@@ -84,6 +84,10 @@ class Plan(NamedTuple):
     own: int
     """And of each thread's part of it."""
 
+    def room(self, threads):
+        """Elements of the workspace of so many threads."""
+        return self.shared + threads * self.own
+
 
 def _evenly(total, most):
     """The size of `total` things' parts, of at most `most` each, all about the same."""

@@ -1,13 +1,11 @@
-"""How many threads to use, and the team of threads that runs a kernel side by side."""
+"""The team of threads that runs a kernel side by side."""
 
 import _thread
 import contextlib
 import ctypes
-import math
-import operator
 import os
-import time
 from dataclasses import dataclass
+from functools import partial
 
 import numba
 import numpy as np
@@ -15,95 +13,28 @@ from numba import types
 
 from ._kernel import compiled_address
 from ._machine_code import NATIVE
+from .arrays import aligned_empty
 from .bell import WAIT, Bell
 from .jobs import (
     ASLEEP,
+    COUNT,
     ENDED,
     EXPECTED,
     FAILED,
+    NEEDED,
+    NO_ROOM,
     OTHER_TYPES,
+    ROOM,
+    WORKSPACE,
     lead,
     serve,
     sync_words,
     type_key,
 )
 
-COUNT_VARIABLE = "FASTNN_NUM_THREADS"
-
-# To wake a thread takes 20 to 40 us, which multiply-adds below so many do not save.
-_WORTH_WAKING = 10_000_000
-
-# Multiply-adds a second of one thread that nothing disturbs, at the least: a twentieth of what AVX-512 does.
-_SLOWEST = 4e9
-
-# The caller works alone for so many times as long as it waited, and so many seconds at the most.
-_ALONE, _LONGEST_ALONE = 4, 0.1
-
-_chosen = None  # what set_num_threads was told
-_quota = (-math.inf, math.inf)  # when the container's was looked up, and what it was
-
-
-def _cgroup_quota():
-    """Processors' worth of time that the container may use, or infinity; looked up once a second, which takes 30 us."""
-    global _quota
-    now = time.monotonic()
-    if now > _quota[0] + 1:
-        _quota = now, _read_quota()
-    return _quota[1]
-
-
-def _read_quota():
-    with contextlib.suppress(OSError, ValueError):  # version 2: "quota period", or "max period"
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()
-        return math.inf if quota == "max" else int(quota) / int(period)
-    with contextlib.suppress(OSError, ValueError):  # version 1: -1 for none
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", encoding="ascii") as file:
-            quota = int(file.read())
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us", encoding="ascii") as file:
-            period = int(file.read())
-        return math.inf if quota <= 0 else quota / period
-    return math.inf
-
-
-def available_threads():
-    """Threads that can really run at once: the processors of the affinity mask, within the container's quota."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, int(min(affinity, _cgroup_quota())))
-
-
-def _whole_positive(number, name):
-    if isinstance(number, (bool, np.bool_)) or not hasattr(number, "__index__"):
-        raise TypeError(f"{name} is {number!r}; it must be a whole number of at least 1")
-    number = operator.index(number)
-    if number < 1:
-        raise ValueError(f"{name} is {number}; it must be a whole number of at least 1")
-    return number
-
-
-def set_num_threads(n):
-    """Use `n` threads from now on, but never more than the affinity mask and the container's quota allow."""
-    global _chosen
-    _chosen = _whole_positive(n, "n")
-    _Products.asked = -math.inf
-
-
-def get_num_threads(threads=None):
-    """Threads in use: `threads` if given, else set_num_threads, else FASTNN_NUM_THREADS, else all; at most those available.
-
-    Raises ValueError or TypeError where the number is not whole and positive.
-    """
-    available = available_threads()
-    if threads is not None:
-        return min(_whole_positive(threads, "threads"), available)
-    if _chosen is not None:
-        return min(_chosen, available)
-    named = os.environ.get(COUNT_VARIABLE, "").strip()
-    if not named:
-        return available
-    if not (named.isascii() and named.isdecimal()) or not named.strip("0"):
-        raise ValueError(f"{COUNT_VARIABLE} is {named!r}; it must be a whole number of at least 1")
-    return available if len(named) > 9 else min(int(named), available)
+# A workspace of more bytes is given back to the system: most large products pack less at once. (Memory from the system, page by
+# page, takes 1 us for 4 KB on a virtual machine, and 784 x 128 x 512 needs up to 23 of them.)
+_MOST_KEPT = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -147,6 +78,9 @@ class Team:
 
     def _begin(self):
         self.sync = np.zeros(sync_words(self.threads), dtype=np.int64)
+        self.sync[COUNT] = self.threads
+        self.address = self.sync.ctypes.data
+        self._workspace = None
         self._bells = [Bell() for _ in range(self.threads - 1)]
         self._members, self._allowed = {}, ()
         self._process = os.getpid()
@@ -157,41 +91,63 @@ class Team:
     def __exit__(self, *_):
         self.close()
 
-    def run(self, kernel, *arguments, wake=True):
+    def run(self, kernel, *arguments):
         """Call kernel(thread, threads, sync, *arguments) in every thread and wait for all. `kernel` may be `compiled` already.
 
-        With wake=False only where every other thread still looks out for work. Returns whether it was run.
         Ctrl-C may come between any two lines: no thread is at work then. Raises MemoryError where a thread ran out of it.
         """
         self._renew()
         if not isinstance(kernel, Compiled):
             kernel = compiled(kernel, self.sync, *arguments)
-        outcome = lead(kernel.address, kernel.key, self.threads, False, self.sync, *arguments)
+
+        def call(kernel, woken):
+            return lead(kernel.address, kernel.key, self.threads, woken, self.sync, *arguments)
+
+        outcome = call(kernel, False)
         if outcome == OTHER_TYPES:
             kernel = _compile(kernel.kernel, (self.sync, *arguments))
-            outcome = ASLEEP
+            outcome = call(kernel, False)
         if outcome == ASLEEP:
-            if not wake:
-                return False
-            self.sync[EXPECTED] = 1  # nobody falls asleep again before the last one is awake
-            try:
-                self.wake()
-                outcome = lead(kernel.address, kernel.key, self.threads, True, self.sync, *arguments)
-            finally:
-                self.sync[EXPECTED] = 0
+            outcome = self._awake(partial(call, kernel, True))
         if self._allowed:
             self._use_all_processors()
         if outcome == FAILED:
             raise MemoryError("a kernel ran out of memory; give it less at once")
-        return True
 
-    def post(self, run, *arguments):
-        """run(sync, threads, *arguments), which runs a job if every other thread looks out for work, and else returns 0."""
+    def post(self, run, *arguments, wake):
+        """run(self.address, *arguments), compiled code that posts a job by itself; returns what it returned.
+
+        With `wake` ASLEEP is no answer. NO_ROOM is none, either: it is given a workspace, kept for the next unless it is large.
+        """
         self._renew()
-        outcome = run(self.sync, self.threads, *arguments)
-        if outcome and self._allowed:
+        outcome = run(self.address, *arguments)
+        room = 0
+        if outcome == NO_ROOM:
+            room = int(self.sync[NEEDED])
+            self.reserve(room)
+            outcome = run(self.address, *arguments)
+        if outcome == ASLEEP and wake:
+            outcome = self._awake(partial(run, self.address, *arguments))
+        if self._allowed and outcome != ASLEEP:
             self._use_all_processors()
+        if room > _MOST_KEPT:
+            self.reserve(0)
         return outcome
+
+    def reserve(self, room):
+        """Have a workspace of so many bytes, for jobs that compiled code posts."""
+        workspace = aligned_empty(room, np.uint8)
+        self.sync[WORKSPACE : ROOM + 1] = workspace.ctypes.data, room
+        self._workspace = workspace  # the one before may go now
+
+    def _awake(self, call):
+        """call() when every other thread was told to look out for work, and none falls asleep again before the last is awake."""
+        self.sync[EXPECTED] = 1
+        try:
+            self.wake()
+            return call()
+        finally:
+            self.sync[EXPECTED] = 0
 
     def _renew(self):
         if self.threads > 1 and self._process != os.getpid():  # a forked child, in which the threads are not
@@ -267,10 +223,10 @@ def _kept_apart(members):
 
 
 _kept = None  # a team that waits for the next product or prediction
-_kept_lock = _thread.allocate_lock()
+kept_lock = _thread.allocate_lock()
 
 
-def _keep(threads):
+def keep(threads):
     """The kept team, of so many threads now; for those who hold the lock."""
     global _kept
     if _kept is None or _kept.threads != threads:
@@ -286,75 +242,11 @@ def team_of(threads):
 
     Where another caller has them, or one thread is enough, a team is made for this one.
     """
-    if threads == 1 or not _kept_lock.acquire(blocking=False):
+    if threads == 1 or not kept_lock.acquire(blocking=False):
         with Team(threads) as team:
             yield team
         return
     try:
-        yield _keep(threads)
+        yield keep(threads)
     finally:
-        _kept_lock.release()
-
-
-class _Products:
-    """What is remembered from one product to the next: times, and how many threads there were."""
-
-    ended = -math.inf  # when the caller alone did the last one
-    roused = -math.inf  # when threads were last woken for the next
-    pause = 0.002  # how long to wait until they are again
-    alone_until = -math.inf  # after threads were waited for
-    asked, threads = -math.inf, 1  # when get_num_threads was asked, and what it said
-
-
-def threads_for_product():
-    """`get_num_threads()` as it was within the last millisecond: to ask takes 1.5 us, an eighth of 128 x 512 x 10."""
-    now = time.perf_counter()
-    if now > _Products.asked + 0.001:
-        _Products.threads, _Products.asked = get_num_threads(), now
-    return _Products.threads
-
-
-def run_product(threads, work, kernel, *arguments):
-    """Run a `compiled` kernel of so many multiply-adds with all threads, or in the caller's alone where that is better.
-
-    That is so where `_with_team` says so, and where little work would have to wake the others.
-    """
-    if not _with_team(threads, work, lambda team: team.run(kernel, *arguments, wake=work >= _WORTH_WAKING)):
-        ALONE.run(kernel, *arguments)
-        _Products.ended = time.perf_counter()
-
-
-def post_product(work, run, *arguments):
-    """Have run(sync, threads, *arguments) compute so many multiply-adds if the team is there; return what it does, or None."""
-    threads = threads_for_product()
-    if threads == 1:
-        return run(ALONE.sync, 1, *arguments)
-    return _with_team(threads, work, lambda team: team.post(run, *arguments))
-
-
-def _with_team(threads, work, run):
-    """Have run(team) compute so many multiply-adds; return what it does, which says whether it did. Otherwise return None.
-
-    That is so where another caller has the team; and for a while after work took 1 ms longer than it can, as another program had
-    a thread's processor: beside two busy programs on two processors 256 x 784 x 100 took 20 ms on two threads, and 0.3 on one.
-    Work that comes 0.1 ms after work of the caller alone wakes the team for the next: after 2 ms, 4, 8 ... while that is in vain,
-    as on a busy machine they only take the caller's processor.
-    """
-    start = time.perf_counter()
-    if start <= _Products.alone_until or not _kept_lock.acquire(blocking=False):
-        return None
-    try:
-        team = _keep(threads)
-        outcome = run(team)
-        if outcome:
-            end = time.perf_counter()
-            _Products.pause = 0.002
-            if end > start + work / (threads * _SLOWEST) + 0.001:
-                _Products.alone_until = end + min(_ALONE * (end - start), _LONGEST_ALONE)
-        elif start < _Products.ended + 0.0001 and start > _Products.roused + _Products.pause:
-            _Products.roused = start
-            _Products.pause = min(2 * _Products.pause, 1)
-            team.wake()
-        return outcome
-    finally:
-        _kept_lock.release()
+        kept_lock.release()

@@ -12,6 +12,7 @@ from fastnn import kernels
 from fastnn.backends import inference, jit
 from fastnn.backends.jit import JitBackend
 from fastnn.checks import check_X
+from fastnn.kernels import thread_count
 from fastnn.kernels import threads as kernel_threads
 
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -102,9 +103,9 @@ def test_gradients_and_inference(dtype):
 
 @pytest.fixture
 def many_processors(monkeypatch):
-    monkeypatch.setattr(kernel_threads, "available_threads", lambda: 4)
+    monkeypatch.setattr(thread_count, "available_threads", lambda: 4)
     monkeypatch.setattr(
-        kernel_threads, "_chosen", None
+        thread_count, "_chosen", None
     )  # whatever set_num_threads says here ends with the test
 
 

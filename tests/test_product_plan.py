@@ -35,15 +35,15 @@ LAYOUTS = list(itertools.product([False, True], repeat=2))
 def choose(monkeypatch):
     """Has products run on so many threads, however little work they are, and however few processors there are."""
 
-    def run(threads, work, kernel, *operands):
+    def run(threads, work, run, *arguments):
         with team_of(threads) as team:
-            assert team.run(kernel, *operands)
+            return team.post(run, *arguments, wake=True)
 
     def choose(threads):
         monkeypatch.setattr(operations, "threads_for_product", lambda: threads)
 
     monkeypatch.setattr(operations, "_SERIAL_WORK", 0)
-    monkeypatch.setattr(operations, "_repeated", {})
+    monkeypatch.setattr(operations, "_known", None)
     monkeypatch.setattr(operations, "run_product", run)
     return choose
 

@@ -10,16 +10,16 @@ import programs
 import pytest
 
 from fastnn import kernels
-from fastnn.kernels import operations, repeated_product
+from fastnn.kernels import array_object, operations, product_threads, repeated_product, thread_count
 from fastnn.kernels import threads as kernel_threads
-from fastnn.kernels.jobs import EXPECTED, STATES, THREAD_WORDS
+from fastnn.kernels.jobs import EXPECTED, ROOM, STATES, THREAD_WORDS, UNKNOWN
 
 LAYOUTS = [(False, False), (True, False), (False, True), (True, True)]
 
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
-    monkeypatch.setattr(operations, "_repeated", {})
+    monkeypatch.setattr(operations, "_known", None)
 
 
 @pytest.fixture
@@ -69,10 +69,9 @@ def test_a_product_is_known_once():
     for same in (a, np.asfortranarray(a).copy(order="C"), a[::1], a.astype(np.float32)):
         kernels.matmul(same, b, out=out)
         kernels.matmul(same, b)
-    operations._spare.clear()  # as if another caller had it
     kernels.matmul(a, b, out=out)
     kernels.matmul(a[::-1], b, out=out)
-    assert len(operations._repeated[np.dtype(np.float32)].plans) == 1
+    assert len(operations._known.keys) == 1
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -101,7 +100,8 @@ def test_two_layouts_of_square_matrices():
 
 
 def test_arrays_that_are_not_as_they_were():
-    a, b, out = operands((False, False), shape=(50, 32, 16))  # whole vectors: A^T gives the same bits, too
+    """They go the long way, or none at all: products of A and of A^T^T have the same bits where vectors are whole."""
+    a, b, out = operands((False, False), shape=(50, 32, 16))
     expected = kernels.matmul(a, b, out=out).copy()
     wide = np.zeros((50, 64), np.float32)
     wide[:, ::2] = a
@@ -119,6 +119,103 @@ def test_arrays_that_are_not_as_they_were():
     big_endian = a.astype(">f4")
     with pytest.raises(TypeError):
         kernels.matmul(big_endian.view(">i4"), b, out=out)
+
+
+def test_dtypes_that_are_only_equal(no_long_way):
+    """They go the long way, and do not become known themselves: their place in memory may be another's later."""
+    a, b, out = operands((False, False))
+    noted = np.dtype(np.float32, metadata={"unit": "m"})
+    first = kernels.matmul(a.view(noted), b, out=out).copy()
+    no_long_way()
+    assert np.array_equal(kernels.matmul(a, b), first)
+    with pytest.raises(AssertionError, match="long way"):
+        kernels.matmul(a.view(noted), b)
+
+
+MATRIX = np.ones((32, 20), np.float32)
+
+
+@pytest.mark.parametrize(
+    "other", [None, 1, "a", [], (), np.float32(1), np.ma.array(MATRIX), MATRIX.astype(int), MATRIX[0]]
+)
+def test_objects_of_any_kind(other):
+    """What is no array of its kind is not read as one."""
+    a, b, out = operands((False, False))
+    kernels.matmul(a, b, out=out)
+    known = operations._known
+    team = operations._alone.address
+    for arguments in ((other, b), (a, other)):
+        assert known.run(team, *arguments, False, False, out) == UNKNOWN
+    assert known.run(team, a, b, False, False, other) == UNKNOWN
+    assert known.run(team, a, b, other, False, out) == UNKNOWN
+    assert known.run(team, a, b, False, other, out) == UNKNOWN
+
+
+def test_arrays_lie_in_memory_as_compiled_code_reads_them(monkeypatch):
+    array_object.require_known_layout()
+    for field in ("_TYPE", "_DATA", "_DIMENSIONS", "_SHAPE", "_DTYPE", "_FLAGS"):
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="lays out arrays"):
+            patch.setattr(array_object, field, array_object._HEADER + 24)  # where its strides are
+            array_object.require_known_layout()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_transposes_of_what_is_stored(layout, no_long_way):
+    """They are known as what is stored is, without a copy."""
+    a, b, out = operands(layout)
+    first = kernels.matmul(a, b, *layout, out=out).copy()
+    no_long_way()
+    for flip_a, flip_b in LAYOUTS:
+        turned = (a.T if flip_a else a), (b.T if flip_b else b), layout[0] ^ flip_a, layout[1] ^ flip_b
+        out[...] = 7
+        assert np.array_equal(kernels.matmul(*turned, out=out), first)
+    with pytest.raises(AssertionError, match="long way"):
+        kernels.matmul(a, b, *layout, out=np.empty(out.shape[::-1], out.dtype).T)
+
+
+def test_who_computes_a_large_product_does_not_keep_pythons_lock():
+    """Another thread goes on meanwhile, though no lock is taken away by force."""
+    programs.run(
+        """
+        import sys, threading, time
+        import numpy as np
+        from fastnn import kernels
+
+        kernels.set_num_threads(1)
+        a = np.ones((1500, 1500), np.float32)
+        for _ in range(2):
+            kernels.matmul(a, a)
+        turns = [0]
+
+        def count():
+            while turns[0] >= 0:
+                turns[0] += 1
+                time.sleep(0.0001)
+
+        other = threading.Thread(target=count)
+        other.start()
+        sys.setswitchinterval(1000)
+        before = turns[0]
+        kernels.matmul(a, a)
+        assert turns[0] > before + 3, turns[0] - before
+        turns[0] = -1
+        """,
+        timeout=60,
+    )
+
+
+def test_memory_for_what_is_packed(threads_in_use, monkeypatch):
+    """It is kept for the next product, unless it is large."""
+    a, b, _ = operands((False, False), shape=(300, 250, 201))
+    threads_in_use(1)
+    for most in (8_000_000, 10_000):
+        monkeypatch.setattr(operations, "_known", None)
+        monkeypatch.setattr(product_threads, "_singles", [])
+        monkeypatch.setattr(kernel_threads, "_MOST_KEPT", most)
+        products = [kernels.matmul(a, b) for _ in range(3)]
+        assert all(np.array_equal(product, products[0]) for product in products)
+        (team,) = product_threads._singles
+        assert (team.sync[ROOM] > 10_000) == (most > 10_000)
 
 
 def test_refusals_are_as_before():
@@ -146,28 +243,36 @@ def test_refusals_are_as_before():
 
 
 def test_the_oldest_are_forgotten():
-    for size in range(1, 40):
+    for size in range(1, 80):
         a, b, out = operands((False, False), shape=(size, 3, 2))
         assert np.allclose(kernels.matmul(a, b, out=out), a @ b, atol=1e-5)
-    known = operations._repeated[np.dtype(np.float32)]
-    assert len(known.entries) == len(known.plans) == repeated_product._MOST
-    assert known.entries[:, 0].tolist() == list(range(39, 39 - repeated_product._MOST, -1))
+    known = operations._known
+    assert [key[0] for key in known.keys] == list(range(79, 79 - repeated_product._MOST, -1))
+    entries = known.table[repeated_product._HEADER :].reshape(-1, repeated_product._WORDS)
+    assert [tuple(entry[: len(key)]) for entry, key in zip(entries, known.keys, strict=True)] == list(
+        known.keys
+    )
 
 
 @pytest.fixture
 def threads_in_use(monkeypatch):
     """A function that sets how many threads products use, whatever there are of processors."""
-    monkeypatch.setattr(kernel_threads, "_chosen", None)
-    monkeypatch.setattr(kernel_threads, "available_threads", lambda: 4)
+    monkeypatch.setattr(thread_count, "_chosen", None)
+    monkeypatch.setattr(thread_count, "available_threads", lambda: 4)
     yield kernels.set_num_threads
-    kernel_threads._Products.asked = -math.inf
+    thread_count._asked = -math.inf
+
+
+def threads_known():
+    """The numbers of threads of what is known."""
+    return {key[repeated_product._THREADS] for key in operations._known.keys}
 
 
 def by_team(threads, product):
     """product() once all threads look out for work, however slow they were before."""
-    team = kernel_threads._keep(threads)
+    team = kernel_threads.keep(threads)
     for attempt in range(10):
-        kernel_threads._Products.alone_until = -math.inf
+        product_threads._Products.alone_until = -math.inf
         team.sync[EXPECTED] = 1  # nobody falls asleep any more, but for those who just do
         time.sleep(0.002)
         team.wake()
@@ -194,9 +299,7 @@ def test_larger_products(threads, layout, threads_in_use, no_long_way):
         else:
             kernels.matmul(a, b, *layout, out=out)
         assert np.array_equal(out, first)
-    assert operations._repeated[np.dtype(np.float32)].entries[:, repeated_product._THREADS].tolist() == [
-        threads
-    ]
+    assert threads_known() == {1, threads}
 
 
 def test_other_threads_than_before(threads_in_use):
@@ -205,10 +308,10 @@ def test_other_threads_than_before(threads_in_use):
     products = []
     for threads in (1, 2, 3, 1, 3, 2):
         threads_in_use(threads)
+        product_threads._Products.alone_until = -math.inf
         products += [kernels.matmul(a, b) for _ in range(3)]
     assert all(np.array_equal(product, products[0]) for product in products)
-    known = operations._repeated[np.dtype(np.float32)].entries
-    assert sorted(known[:, repeated_product._THREADS]) == [1, 2, 3]
+    assert threads_known() == {1, 2, 3}
 
 
 def test_who_fell_asleep_is_woken(threads_in_use):
@@ -228,10 +331,10 @@ def test_a_forked_child_has_threads_of_its_own():
         import os
         import numpy as np
         from fastnn import kernels
-        from fastnn.kernels import threads
+        from fastnn.kernels import thread_count, threads
         from fastnn.kernels.jobs import EXPECTED
 
-        threads.available_threads = lambda: 2
+        thread_count.available_threads = lambda: 2
         a = np.random.default_rng(0).standard_normal((300, 300)).astype("f4")
         first = kernels.matmul(a, a)
         for _ in range(20):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.kernels import threads as kernel_threads
+from fastnn.kernels import thread_count
 from fastnn.optimizers import SGD, Adam
 
 sparse = pytest.importorskip("scipy.sparse")
@@ -76,7 +76,7 @@ def test_predictions_and_gradients():
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.01)], ids=repr)
 def test_same_bits_at_any_number_of_threads(monkeypatch, optimizer):
-    monkeypatch.setattr(kernel_threads, "available_threads", lambda: 4)
+    monkeypatch.setattr(thread_count, "available_threads", lambda: 4)
     X, y = samples(300, 500, 10, 0.1, np.float32)
     reference = None
     for threads in (1, 2, 3, 4):

@@ -1,8 +1,6 @@
 """Teams of threads: every thread runs, errors come out, nobody is left waiting; and how many threads there are."""
 
 import _thread
-import io
-import math
 import os
 import sys
 import threading
@@ -14,7 +12,6 @@ import pytest
 from numba import njit
 from numba.core.errors import TypingError
 
-from fastnn import kernels
 from fastnn.kernels import threads as kernel_threads
 from fastnn.kernels.jobs import EXPECTED, STATES, THREAD_WORDS
 from fastnn.kernels.sync import barrier
@@ -40,6 +37,13 @@ def within(seconds, function):
     if error is not None:
         raise error
     return result
+
+
+def wait_until_asleep(team):
+    end = time.monotonic() + 10
+    while any(team.sync[STATES + THREAD_WORDS * thread] for thread in range(1, team.threads)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @njit(nogil=True)
@@ -119,8 +123,7 @@ class TestTeam:
         seen = np.zeros((3, 2), np.int64)
         with Team(2) as team:
             team.run(note, seen, 0)
-            while team.run(note, seen, 1, wake=False):
-                time.sleep(0.01)
+            wait_until_asleep(team)
             interval = sys.getswitchinterval()
             sys.setswitchinterval(1000)
             team.sync[EXPECTED] = 1  # whoever wakes up stays awake
@@ -293,99 +296,6 @@ def test_interrupts_at_any_moment():
 
 
 @pytest.fixture
-def fresh_counts(monkeypatch):
-    """No number chosen, none in the environment, eight processors."""
-    monkeypatch.setattr(kernel_threads, "_chosen", None)
-    monkeypatch.setattr(kernel_threads, "available_threads", lambda: 8)
-    monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
-
-
-@pytest.mark.usefixtures("fresh_counts")
-class TestCounts:
-    def test_order_of_precedence(self, monkeypatch):
-        assert kernels.get_num_threads() == 8
-        monkeypatch.setenv("FASTNN_NUM_THREADS", "3")
-        assert kernels.get_num_threads() == 3
-        kernels.set_num_threads(5)
-        assert kernels.get_num_threads() == 5
-        assert kernels.get_num_threads(2) == 2
-
-    def test_never_more_than_there_are(self, monkeypatch):
-        monkeypatch.setenv("FASTNN_NUM_THREADS", "99")
-        assert kernels.get_num_threads() == 8
-        assert kernels.get_num_threads(10**30) == 8
-        kernels.set_num_threads(np.int64(9))
-        assert kernels.get_num_threads() == 8
-
-    @pytest.mark.parametrize("number", [0, -1, -(10**30)])
-    def test_too_small(self, number):
-        with pytest.raises(ValueError, match=rf"n is {number}; it must be a whole number of at least 1"):
-            kernels.set_num_threads(number)
-        with pytest.raises(ValueError, match="threads is"):
-            kernels.get_num_threads(number)
-
-    @pytest.mark.parametrize("number", [1.0, "2", True, np.True_, [1], 1j, np.float64(2)])
-    def test_not_a_whole_number(self, number):
-        with pytest.raises(TypeError, match=r"n is .*; it must be a whole number of at least 1"):
-            kernels.set_num_threads(number)
-        assert kernels.get_num_threads() == 8
-
-    def test_none_is_not_a_number_to_set(self):
-        with pytest.raises(TypeError, match="n is None"):
-            kernels.set_num_threads(None)
-
-    @pytest.mark.parametrize("text", ["0", "-2", "two", "1.5", "0x2", "2,3"])
-    def test_bad_variable(self, text, monkeypatch):
-        monkeypatch.setenv("FASTNN_NUM_THREADS", text)
-        with pytest.raises(ValueError, match=f"FASTNN_NUM_THREADS is '{text}'; it must be a whole number"):
-            kernels.get_num_threads()
-
-    @pytest.mark.parametrize("text", ["", "  ", " 4 "])
-    def test_blanks_in_the_variable(self, text, monkeypatch):
-        monkeypatch.setenv("FASTNN_NUM_THREADS", text)
-        assert kernels.get_num_threads() == (4 if text.strip() else 8)
-
-
-@pytest.mark.parametrize(
-    ("files", "threads"),
-    [
-        ({"cpu.max": "max 100000\n"}, 8),
-        ({"cpu.max": "300000 100000\n"}, 3),
-        ({"cpu.max": "250000 100000\n"}, 2),
-        ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu.max": "1600000 100000\n"}, 8),
-        ({"cpu.max": "nonsense\n"}, 8),
-        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, 8),
-        ({"cpu.cfs_quota_us": "400000\n", "cpu.cfs_period_us": "100000\n"}, 4),
-        ({}, 8),
-    ],
-)
-def test_quota_of_the_container(files, threads, monkeypatch):
-    def fake_open(path, **_):
-        if os.path.basename(path) not in files:
-            raise FileNotFoundError(path)
-        return io.StringIO(files[os.path.basename(path)])
-
-    monkeypatch.setattr(kernel_threads, "open", fake_open, raising=False)
-    monkeypatch.setattr(kernel_threads, "_quota", (-math.inf, math.inf))
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert kernels.available_threads() == threads
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks here")
-def test_affinity_mask():
-    one = min(os.sched_getaffinity(0))
-    code = """
-        import os, sys
-        os.sched_setaffinity(0, {int(sys.argv[1])})
-        import fastnn
-        fastnn.set_num_threads(2)
-        print(fastnn.get_num_threads())
-    """
-    assert programs.run(code, one) == "1"
-
-
-@pytest.fixture
 def affinities(monkeypatch):
     """What affinity masks were set to, as pairs (thread's number or 0, processors); four processors, the caller on the third."""
     found = []
@@ -398,10 +308,9 @@ def affinities(monkeypatch):
 def woken_twice(team):
     """Have a team's threads run a job, fall asleep, and run another."""
     seen = np.zeros((2, team.threads), np.int64)
-    for run in range(2):
-        while run == 1 and team.run(note, seen, run, wake=False):
-            time.sleep(0.01)
-        team.run(note, seen, run)
+    team.run(note, seen, 0)
+    wait_until_asleep(team)
+    team.run(note, seen, 1)
     assert (seen > 0).all()
 
 
@@ -434,43 +343,3 @@ def test_a_system_that_refuses_masks_is_no_obstacle(affinities, monkeypatch):
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
     with Team(2, apart=True) as team:
         woken_twice(team)
-
-
-def test_who_was_waited_for_is_left_out_for_a_while(monkeypatch):
-    """A product that takes far longer than its work needs is followed by products in the caller's thread alone."""
-    now, teams = [100.0], []
-    monkeypatch.setattr(kernel_threads.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(kernel_threads._Products, "alone_until", -math.inf)
-
-    class Slow:
-        seconds = 0.02
-
-        def run(self, *_, wake):
-            teams.append(now[0])
-            now[0] += self.seconds
-            return True
-
-    class Alone:
-        def run(self, *_):
-            now[0] += 0.001
-
-    monkeypatch.setattr(kernel_threads, "_keep", lambda threads: Slow())
-    monkeypatch.setattr(kernel_threads, "ALONE", Alone())
-    for _ in range(200):
-        kernel_threads.run_product(2, 1_000_000, None)
-    assert teams[0] == 100.0
-    assert 0.08 <= teams[1] - teams[0] - 0.02 < 0.082
-    assert len(teams) == 3
-    # A second of waiting, for a kernel to be compiled, say, does not end the team for long.
-    monkeypatch.setattr(Slow, "seconds", 1)
-    now[0] += 1
-    teams.clear()
-    for _ in range(200):
-        kernel_threads.run_product(2, 1_000_000, None)
-    assert 0.1 <= teams[1] - teams[0] - 1 < 0.102
-    # As much work as takes so long is not waiting.
-    monkeypatch.setattr(kernel_threads._Products, "alone_until", -math.inf)
-    teams.clear()
-    for _ in range(10):
-        kernel_threads.run_product(2, 8_000_000_000, None)
-    assert len(teams) == 10

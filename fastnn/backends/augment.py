@@ -18,7 +18,7 @@ from ..kernels.augment import (
     gaussian_taps,
 )
 from ..kernels.random import make_key
-from ..kernels.threads import get_num_threads as get_num_threads
+from ..kernels.thread_count import get_num_threads as get_num_threads
 
 if TYPE_CHECKING:
     from ..augmentation import Augment

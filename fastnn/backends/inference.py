@@ -11,7 +11,8 @@ from ..kernels.arrays import aligned_zeros, plain
 from ..kernels.compress import no_entries
 from ..kernels.infer import infer_few, infer_rows
 from ..kernels.layout import IDENTITY, pack_parameters
-from ..kernels.threads import get_num_threads, team_of
+from ..kernels.thread_count import get_num_threads
+from ..kernels.threads import team_of
 from .inputs import gathers, room_for, stored_rows
 from .network import activation_of, network_layout, objective, transform_address
 

@@ -8,7 +8,8 @@ from ..csr import CSR
 from ..kernels.arrays import plain
 from ..kernels.functions import function_address
 from ..kernels.infer import layer_rows
-from ..kernels.threads import get_num_threads, team_of
+from ..kernels.thread_count import get_num_threads
+from ..kernels.threads import team_of
 from .functions import activation_kernel
 
 _BLOCK_NUMBERS = 2**18  # of sparse inputs, that are made dense together

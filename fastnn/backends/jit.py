@@ -37,9 +37,9 @@ from ..kernels.optimize import (
 )
 from ..kernels.random import make_key
 from ..kernels.slices import apply_partials, apply_partials_arguments
+from ..kernels.thread_count import get_num_threads as get_num_threads
+from ..kernels.thread_count import set_num_threads as set_num_threads
 from ..kernels.threads import ALONE, Team, compiled, team_of
-from ..kernels.threads import get_num_threads as get_num_threads
-from ..kernels.threads import set_num_threads as set_num_threads
 from ..kernels.train import ALONE_FROM, ALONE_SECONDS, train_steps
 from ..parameters import Parameters
 from . import Chunk, Task, inference
