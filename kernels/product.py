@@ -31,7 +31,7 @@ from .product_plan import (
     TURNED,
     WIDE,
 )
-from .rest_product import multiply_rest_columns, pack_rest
+from .rest_product import multiply_rest_columns, multiply_rest_rows, pack_rest
 from .shares import QUEUES_WORDS, THREAD, next_tiles, open_queues, queue_of, strip_cost
 from .sync import barrier, share
 from .tile import ROWS, STORE, STORE_PART, UPDATE, UPDATE_PART, VECTORS, address, multiply_tile
@@ -380,6 +380,9 @@ def multiply(thread, threads, sync, plan, stored_a, stored_b, product, workspace
                     )  # fmt: skip
                 begin, end, whose = next_tiles(queue, whose, turns)
     if numbers[REST] != 0:
-        multiply_rest_columns(thread, threads, 1, queues, numbers, a, b, out, packed_rest)
+        if numbers[A_DEPTH] == 1:
+            multiply_rest_columns(thread, threads, 1, queues, numbers, a, b, out, packed_rest)
+        else:
+            multiply_rest_rows(thread, threads, 1, queues, numbers, a, b, out)
     if turned and barrier(address(sync, 0), threads):
         _transpose_share(thread, threads, rows, columns, out, view(address(product, 0), product.size, one))

@@ -67,8 +67,8 @@ class Plan(NamedTuple):
     numbers: np.ndarray
     """int64 (NUMBERS,), see above.
 
-    REST: so many columns beyond COLUMN_COUNT are computed with B^T kept as rows, which are read where they lie if DIRECT_REST,
-    else ROOM_REST elements at the begin of the workspace are for them.
+    REST: so many columns beyond COLUMN_COUNT are computed as rest_product.py says. Where that keeps B^T as rows, they are read
+    where they lie if DIRECT_REST, else ROOM_REST elements at the begin of the workspace are for them.
     TURNED: C^T = B^T A^T is computed, behind ROOM_A in the workspace, and then transposed; what follows, and A, B and C in
     product.py, are then those of that product.
     TAKES: of the other columns, what a thread computes at a time: a tile of C; or a whole panel, and packs B's just before; or a
@@ -124,15 +124,13 @@ def _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize):
     return turned < _MUCH_LESS * as_it_is and rows * columns * itemsize <= _MOST_TURNED
 
 
-def _rest(columns, depth, transpose_a, itemsize):
+def _rest(columns, depth, itemsize):
     """How many of C's columns are computed with B^T kept as rows: few, of which a vector would be mostly padding; or none.
 
     Sums are then added up in another order, so that may not depend on how many rows there are: a row's bits would. (Zen 4: nn
     128 x 512 x 10 takes 0.8 of the time, of 13 or 16 columns 1.04 to 1.09; 256 x 784 x 100 0.88, 511 x 257 x 129 0.9.)
     """
     vector = VECTOR_BYTES // itemsize
-    if transpose_a:  # its rows are not there to be read by vectors
-        return 0
     rest = columns % vector
     # What a row of A costs, as in _turns.
     together = -(-rest // TOGETHER) * TOGETHER
@@ -145,13 +143,28 @@ def _rest(columns, depth, transpose_a, itemsize):
     return columns if few and as_rows < _MUCH_LESS * min(_NARROW, turned) else 0
 
 
+def _rest_of_a(rows, columns, depth, itemsize):
+    """How many of C's last columns are computed as rows of C^T, where A^T is stored and its rows can be read by vectors.
+
+    All of C^T would waste as little (see _is_turned), but is written, read and written again. (Zen 4, one thread; two: tn
+    511 x 257 x 129 takes 0.95 of that; 0.91, 784 x 128 x 130 0.91; 0.91, 784 x 256 x 100 0.95; 0.93, 256 x 784 x 100 0.99; 0.97.)
+    """
+    vector = VECTOR_BYTES // itemsize
+    rest = columns % vector
+    if columns < vector or not 0 < rest <= ROWS or rows < VECTORS * vector:
+        return 0
+    with_rest = _row_turns(columns - rest, vector) + max(rest, _BUSY_ROWS) / (VECTORS * vector)
+    turned = columns * _row_turns(rows, vector) / rows + _TRANSPOSED * columns / depth
+    return rest if with_rest < min(_LESS * _row_turns(columns, vector), turned) else 0
+
+
 def plan_product(rows, columns, depth, transpose_a, transpose_b, itemsize, threads):
     """Plan a product of A (rows, depth) and B (depth, columns), of which the transposes may be stored.
 
     The bits of the product do not depend on `threads`.
     """
     vector = VECTOR_BYTES // itemsize
-    rest = _rest(columns, depth, transpose_a, itemsize)
+    rest = _rest_of_a(rows, columns, depth, itemsize) if transpose_a else _rest(columns, depth, itemsize)
     turned = rest == 0 and _is_turned(rows, columns, depth, transpose_a, transpose_b, itemsize)
     if turned:
         rows, columns = columns, rows
@@ -159,7 +172,9 @@ def plan_product(rows, columns, depth, transpose_a, transpose_b, itemsize, threa
     a_row, a_depth = (1, rows) if transpose_a else (depth, 1)
     b_row, b_column = (1, depth) if transpose_b else (columns, 1)
     direct_rest = transpose_b and depth % vector == 0 and rest >= TOGETHER
-    room_rest = 0 if direct_rest or rest == 0 else max(vector, TOGETHER) * _whole(depth, vector)
+    room_rest = (
+        0 if direct_rest or rest == 0 or transpose_a else max(vector, TOGETHER) * _whole(depth, vector)
+    )
     sizes = (rows, columns - rest, depth, a_row, a_depth, b_row, b_column, columns)
     aside = (rest, direct_rest, room_rest, turned)
     how, shared, own = (TILES, *6 * (1,), 0, 0), 0, 0  # no tiles; a loop in steps of 0 would be an error

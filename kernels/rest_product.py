@@ -1,7 +1,8 @@
 """The last columns of C = A B, or all if they are few, so that vectors of them would be mostly padding.
 
-Of them B^T is kept as rows, and vectors run along those: a lane of a sum adds up every 16th product (of float32, by vectors of
-512 bits), and the lanes come together at the end. As rest_code.py does it for layers.
+Where A is stored, B^T is kept as rows of them, and vectors run along those: a lane of a sum adds up every 16th product (of
+float32, by vectors of 512 bits), and the lanes come together at the end. As rest_code.py does it for layers. Where A^T is stored,
+vectors run along its rows, and sums are those of all other columns.
 """
 
 from ._jit import helper
@@ -9,10 +10,12 @@ from .functions import stack_words, view
 from .layers import count_up, strips
 from .processor import VECTOR_BYTES
 from .product_plan import (
+    A_DEPTH,
     B_COLUMN,
     B_ROW,
     C_ROW,
     COLUMN_COUNT,
+    DEEP,
     DIRECT_REST,
     REST,
     ROW_COUNT,
@@ -21,10 +24,11 @@ from .product_plan import (
 from .rest_code import AT_ONCE, TOGETHER, multiply_rest
 from .shares import THREAD, next_tiles, queue_of
 from .sync import share
-from .tile import address
+from .tile import ROWS, STORE, UPDATE, VECTORS, address, multiply_tile
 from .transpose import transpose_block
 
 _ASIDE = AT_ONCE * TOGETHER
+_TILE = ROWS * VECTORS * VECTOR_BYTES // 8
 
 
 @helper
@@ -96,3 +100,32 @@ def multiply_rest_columns(thread, threads, slot, queues, numbers, a, b, out, pac
                                 out[place + row * c_row + j] = few[row * TOGETHER + j]
                 first = last
         begin, end, whose = next_tiles(queue, whose, step)
+
+
+@helper
+def multiply_rest_rows(thread, threads, slot, queues, numbers, a, b, out):
+    """A thread's part of those columns of C, where A^T is stored: rows of C^T, beside C first; flat views of what is stored.
+
+    There are at least as many rows of C as a tile has columns. Sums are added up in the order of the other columns.
+    """
+    rows, rest, depth, deep = numbers[ROW_COUNT], numbers[REST], numbers[SUM_LENGTH], numbers[DEEP]
+    column, a_depth, b_row, c_row = numbers[COLUMN_COUNT], numbers[A_DEPTH], numbers[B_ROW], numbers[C_ROW]
+    panel = VECTORS * VECTOR_BYTES // out.itemsize
+    one = out.dtype.type(1)
+    few = view(address(stack_words(_TILE), 0), ROWS * panel, one)
+    count = (rows + panel - 1) // panel
+    queue = queue_of(queues, slot, 1, count, thread, threads)
+    begin, end, whose = next_tiles(queue, queue[THREAD], depth)
+    while begin < end:
+        for tile in range(begin, end):
+            start = min(tile * panel, rows - panel)
+            for k in range(0, depth, deep):
+                multiply_tile(
+                    rest, VECTORS, min(deep, depth - k), address(b, k * b_row + column * numbers[B_COLUMN]), numbers[B_COLUMN],
+                    b_row, address(a, k * a_depth + start), a_depth, address(few, 0), panel, 0, one,
+                    STORE if k == 0 else UPDATE, 0,
+                )  # fmt: skip
+            for i in range(tile * panel - start, panel):
+                for j in range(rest):
+                    out[(start + i) * c_row + column + j] = few[j * panel + i]
+        begin, end, whose = next_tiles(queue, whose, depth)

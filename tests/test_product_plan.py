@@ -176,13 +176,46 @@ def test_last_columns_keep_nan_and_infinity_where_they_belong(rest, transpose_b,
     check_where_nan_and_infinity_are(a, b, transpose_b, 1e-3)
 
 
-def test_which_columns_are_kept_as_rows_of_b():
-    def rest(rows, depth, columns, transpose_a=False):
-        return plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[REST]
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("rows", ["a tile's", 45, 150])
+@pytest.mark.parametrize(("whole", "rest"), [(1, 1), (2, 4), (4, 1), (5, 3), (2, 7)])
+@pytest.mark.parametrize("depth", [1, 30, 700])
+def test_last_columns_as_rows_of_c(rows, depth, whole, rest, transpose_b, dtype, choose, set_limits):
+    """Where A^T is stored; of 700 rows of B in several blocks."""
+    vector = lanes(np.dtype(dtype).itemsize)
+    if rest >= vector or rest > ROWS:
+        pytest.skip("vectors are so short, or so few, that this is too much")
+    rows = VECTORS * vector if isinstance(rows, str) else rows
+    columns = whole * vector + rest
+    set_limits(_LESS=100, _TRANSPOSED=10**6)  # whether it pays or not
+    numbers = plan_product(rows, columns, depth, True, transpose_b, np.dtype(dtype).itemsize, 1).numbers
+    assert (numbers[REST], numbers[COLUMN_COUNT], numbers[TURNED]) == (rest, columns - rest, 0)
+    check((rows, depth, columns), (True, transpose_b), dtype, choose)
+
+
+def test_which_columns_are_computed_as_rows_of_c():
+    """Few beyond whole vectors, where A^T is stored and its rows are as long as a tile's."""
+
+    def rest(rows, depth, columns):
+        return plan_product(rows, columns, depth, True, False, 4, 1).numbers[REST]
 
     vector = lanes(4)
-    assert rest(256, 784, 6 * vector + 4) == 4
-    assert rest(256, 784, 6 * vector + 4, transpose_a=True) == 0
+    if vector >= 16:  # else all of C^T is computed
+        assert rest(500, 257, 8 * vector + 1) == 1
+        assert rest(VECTORS * vector - 1, 257, 8 * vector + 1) == 0
+    assert rest(500, 257, 8 * vector) == 0
+    assert rest(500, 257, 9 * vector - 1) == 0
+    assert rest(500, 257, vector - 1) == 0
+
+
+def test_which_columns_are_kept_as_rows_of_b():
+    def rest(rows, depth, columns):
+        return plan_product(rows, columns, depth, False, False, 4, 1).numbers[REST]
+
+    vector = lanes(4)
+    if vector > TOGETHER:
+        assert rest(256, 784, 6 * vector + 4) == 4
     assert rest(256, 784, 7 * vector - 1) == 0
     assert rest(256, 784, 70 * vector + 4) == 0  # nothing to speak of
     assert rest(256, 20, 6 * vector + 4) == 0  # to add up the lanes would take longer
@@ -211,7 +244,8 @@ def test_what_is_turned():
         return bool(plan_product(rows, columns, depth, transpose_a, False, 4, 1).numbers[TURNED])
 
     assert turned(128, 512, 10, transpose_a=True)
-    assert turned(128, 512, 3, transpose_a=False)
+    if lanes(4) > 4:  # else three columns nearly fill a vector
+        assert turned(128, 512, 3, transpose_a=False)
     assert turned(1000, 1000, 1, transpose_a=True)
     assert not turned(1024, 1024, 1024, transpose_a=True)
     assert not turned(500, 784, 32, transpose_a=False)
@@ -258,13 +292,16 @@ def test_many_blocks(shape, layout, choose, set_limits):
 @pytest.mark.parametrize("shape", [(601, 33, 500), (784, 128, 512), (5000, 20, 70)])
 def test_strip_by_strip(shape, layout, dtype, choose, set_limits):
     """Products of few rows of B and a large C, also where B's columns come in several blocks, read where A lies or packed."""
+    rows, depth, columns = shape
+    panel = VECTORS * lanes(np.dtype(dtype).itemsize)
+    if rows / ROWS < columns / panel:
+        pytest.skip("vectors are so short that this is computed panel by panel")
     set_limits(_NEAR_B=40_000)
     check(shape, layout, dtype, choose)
-    rows, depth, columns = shape
     numbers = plan_product(rows, columns, depth, *layout, np.dtype(dtype).itemsize, 3).numbers
     assert numbers[TAKES] == STRIPS
-    assert (numbers[WIDE] < columns) == (columns > 100)
-    assert (numbers[ROOM_A] > 0) == (columns > 100)
+    assert (numbers[WIDE] < numbers[COLUMN_COUNT]) == (columns > 100)
+    assert (numbers[ROOM_A] > 0) == (columns > product_plan._DIRECT_PANELS * panel)
 
 
 def test_a_large_product_comes_in_several_blocks():
