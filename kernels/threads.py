@@ -136,9 +136,9 @@ class Team:
 
     def reserve(self, room):
         """Have a workspace of so many bytes, for jobs that compiled code posts."""
-        workspace = aligned_empty(room, np.uint8)
-        self.sync[WORKSPACE : ROOM + 1] = workspace.ctypes.data, room
-        self._workspace = workspace  # the one before may go now
+        self.sync[ROOM] = 0  # Ctrl-C may come between any two lines
+        self._workspace = aligned_empty(room, np.uint8)
+        self.sync[WORKSPACE : ROOM + 1] = self._workspace.ctypes.data, room
 
     def _awake(self, call):
         """call() when every other thread was told to look out for work, and none falls asleep again before the last is awake."""
